@@ -1,0 +1,3 @@
+from xdpctl.cli.main import main
+
+main()

@@ -1,0 +1,71 @@
+"""libbpf.so.1 from Python through ctypes, and nothing else: no compiler, no other package.
+
+It knows libbpf and the kernel's BPF interface; it knows nothing of xdpctl.
+"""
+
+from xdpctl.pylibbpf import netns, xdp
+from xdpctl.pylibbpf._lib import lib
+from xdpctl.pylibbpf.btf import Btf
+from xdpctl.pylibbpf.codec import Codec, Record
+from xdpctl.pylibbpf.errors import (
+    BpfError,
+    BtfError,
+    CompileError,
+    LibraryError,
+    ObjectFormatError,
+    PylibbpfError,
+    VerifierError,
+)
+from xdpctl.pylibbpf.info import (
+    LinkInfo,
+    MapInfo,
+    ProgramInfo,
+    link_ids,
+    link_info,
+    load_btf,
+    map_ids,
+    program_ids,
+)
+from xdpctl.pylibbpf.maps import Map, MapType, possible_cpus
+from xdpctl.pylibbpf.objects import Object, ObjectMap, ObjectProgram
+from xdpctl.pylibbpf.programs import Program, TestRun, xdp_context
+from xdpctl.pylibbpf.ringbuf import RingBuffer
+
+__all__ = [
+    "BpfError",
+    "Btf",
+    "BtfError",
+    "Codec",
+    "CompileError",
+    "LibraryError",
+    "LinkInfo",
+    "Map",
+    "MapInfo",
+    "MapType",
+    "Object",
+    "ObjectFormatError",
+    "ObjectMap",
+    "ObjectProgram",
+    "Program",
+    "ProgramInfo",
+    "PylibbpfError",
+    "Record",
+    "RingBuffer",
+    "TestRun",
+    "VerifierError",
+    "libbpf_version",
+    "link_ids",
+    "link_info",
+    "load_btf",
+    "map_ids",
+    "netns",
+    "possible_cpus",
+    "program_ids",
+    "xdp",
+    "xdp_context",
+]
+
+
+def libbpf_version() -> tuple[int, int]:
+    """Major and minor version of the libbpf in use. Raises LibraryError when there is none."""
+    return lib.libbpf_major_version(), lib.libbpf_minor_version()

@@ -1,0 +1,61 @@
+"""BPF C compiled with the local clang: the one place that knows its flags.
+
+Needs nothing but the standard library, so that the package's own build can use it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from xdpctl.pylibbpf.errors import CompileError
+
+INSTALL_HINT = "apt install clang llvm libbpf-dev (Fedora: clang llvm libbpf-devel)"
+
+# -mcpu=v3: 32-bit registers and atomics, which every kernel since 5.12 has; without it the default
+# changes with clang's version, and with it what the verifier sees.
+_FLAGS = ("-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror")
+_TIMEOUT_S = 120
+
+
+def compile_file(source: Path, output: Path) -> None:
+    """Compile a BPF C file to an object with BTF and without DWARF.
+
+    Raises:
+        CompileError: clang or llvm-strip is missing, or clang refused the source.
+    """
+    clang, strip = _tool("clang"), _tool("llvm-strip")
+    includes = [flag for path in _system_includes(clang) for flag in ("-idirafter", path)]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _run([clang, *_FLAGS, *includes, "-c", str(source), "-o", str(output)])
+    _run([strip, "--strip-debug", str(output)])
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise CompileError(f"{name} is not installed", INSTALL_HINT)
+    return path
+
+
+def _system_includes(clang: str) -> list[str]:
+    """Where this machine's clang finds <asm/types.h>, which it does not with `-target bpf`."""
+    listing = _run([clang, "-v", "-E", "-x", "c", "/dev/null"])
+    _, _, rest = listing.partition("#include <...> search starts here:\n")
+    paths, _, _ = rest.partition("End of search list.")
+    return [line.strip() for line in paths.splitlines()]
+
+
+def _run(command: list[str]) -> str:
+    """What the command wrote to standard error."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CompileError(f"{command[0]}: {error}") from None
+    if done.returncode != 0:
+        missing = "bpf_helpers.h" in done.stderr or "file not found" in done.stderr
+        raise CompileError(done.stderr.strip(), INSTALL_HINT if missing else "")
+    return done.stderr

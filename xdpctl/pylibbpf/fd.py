@@ -1,0 +1,53 @@
+"""File descriptors with an owner that closes them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from types import TracebackType
+from typing import Self
+
+
+class Fd:
+    """Owns one file descriptor of a BPF object; a context manager that closes it.
+
+    Closing twice is harmless; an owner that is forgotten warns and closes, as a Python file does.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    @property
+    def fd(self) -> int:
+        """The descriptor. Raises ValueError once it is closed."""
+        if self._number < 0:
+            raise ValueError(f"{type(self).__name__} is closed")
+        return self._number
+
+    def fileno(self) -> int:
+        return self.fd
+
+    @property
+    def closed(self) -> bool:
+        return self._number < 0
+
+    def close(self) -> None:
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_number", -1) >= 0:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            self.close()

@@ -1,0 +1,296 @@
+"""Maps: keys and values by their BTF types, one at a time or in batches.
+
+A per-CPU map's value is a tuple with one value for each possible CPU.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+import errno
+import mmap as mmap_module
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from functools import cache
+from typing import Any, Self
+
+from xdpctl.pylibbpf._lib import lib
+from xdpctl.pylibbpf.btf import Btf
+from xdpctl.pylibbpf.codec import BytesCodec, Codec
+from xdpctl.pylibbpf.errors import BpfError
+from xdpctl.pylibbpf.fd import Fd
+from xdpctl.pylibbpf.info import MapInfo, load_btf, map_info
+
+
+class MapType(IntEnum):
+    """`enum bpf_map_type`; those that this package treats in a way of their own, and common ones."""
+
+    HASH = 1
+    ARRAY = 2
+    PROG_ARRAY = 3
+    PERCPU_HASH = 5
+    PERCPU_ARRAY = 6
+    LRU_HASH = 9
+    LRU_PERCPU_HASH = 10
+    LPM_TRIE = 11
+    ARRAY_OF_MAPS = 12
+    DEVMAP = 14
+    RINGBUF = 27
+
+
+ANY, NOEXIST, EXIST = 0, 1, 2
+"""Flags of an update: create or replace, create only, replace only (BPF_ANY, ...)."""
+
+F_NO_PREALLOC = 1 << 0
+F_MMAPABLE = 1 << 10
+
+_PER_CPU = {MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH}
+_BATCH_DEFAULT = 4096
+_BATCH_BYTES_MAX = 4 << 20
+
+
+@cache
+def possible_cpus() -> int:
+    """How many values a per-CPU map keeps for each key. Raises BpfError."""
+    return int(lib.libbpf_num_possible_cpus())
+
+
+class _BatchOptions(ct.Structure):
+    _fields_ = (("sz", ct.c_size_t), ("elem_flags", ct.c_uint64), ("flags", ct.c_uint64))
+
+
+class _CreateOptions(ct.Structure):
+    """The head of struct bpf_map_create_opts, as far as `Map.create` sets it."""
+
+    _fields_ = (
+        ("sz", ct.c_size_t),
+        ("btf_fd", ct.c_uint32),
+        ("btf_key_type_id", ct.c_uint32),
+        ("btf_value_type_id", ct.c_uint32),
+        ("btf_vmlinux_value_type_id", ct.c_uint32),
+        ("inner_map_fd", ct.c_uint32),
+        ("map_flags", ct.c_uint32),
+    )
+
+
+class MapAccess:
+    """What can be done with any map whose descriptor, shape and codecs are known."""
+
+    def __init__(
+        self, fd: int, info: MapInfo, key: Codec | BytesCodec, value: Codec | BytesCodec
+    ) -> None:
+        self._map_fd = fd
+        self.info = info
+        self._key = key
+        self._value = value
+        self._per_cpu = info.type in _PER_CPU
+        # The kernel copies each CPU's value at a stride of 8 bytes.
+        self._stride = (info.value_size + 7) & ~7 if self._per_cpu else info.value_size
+        self._value_bytes = self._stride * (possible_cpus() if self._per_cpu else 1)
+        self._subject = f"map {info.name}"
+
+    # one at a time
+
+    def __getitem__(self, key: Any) -> Any:
+        """The value. Raises KeyError when there is none, BpfError, BtfError."""
+        value = ct.create_string_buffer(self._value_bytes)
+        try:
+            lib.bpf_map_lookup_elem(
+                self._map_fd, self._key.encode(key), value, subject=self._subject
+            )
+        except BpfError as error:
+            raise self._key_error(error, key) from None
+        return self._decode(value.raw)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def __contains__(self, key: Any) -> bool:
+        return self.get(key) is not None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.update(key, value)
+
+    def update(self, key: Any, value: Any, flags: int = ANY) -> None:
+        """Store a value. Raises BpfError (EEXIST, ENOENT by `flags`; E2BIG: full), BtfError."""
+        encoded = self._encode(value)
+        lib.bpf_map_update_elem(
+            self._map_fd, self._key.encode(key), encoded, flags, subject=self._subject
+        )
+
+    def __delitem__(self, key: Any) -> None:
+        """Raises KeyError when there is none, BpfError."""
+        try:
+            lib.bpf_map_delete_elem(self._map_fd, self._key.encode(key), subject=self._subject)
+        except BpfError as error:
+            raise self._key_error(error, key) from None
+
+    def __iter__(self) -> Iterator[Any]:
+        """The keys. A key that is deleted meanwhile may send a hash map's walk to its beginning."""
+        key: bytes | None = None
+        following = ct.create_string_buffer(self.info.key_size)
+        while True:
+            try:
+                lib.bpf_map_get_next_key(self._map_fd, key, following, subject=self._subject)
+            except BpfError as error:
+                if error.errno == errno.ENOENT:
+                    return
+                raise
+            key = following.raw
+            yield self._key.decode(key)
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """Keys with their values; keys deleted meanwhile are left out."""
+        for key in self:
+            try:
+                yield key, self[key]
+            except KeyError:
+                continue
+
+    # in batches
+
+    def lookup_batch(self, batch: int = _BATCH_DEFAULT) -> Iterator[tuple[Any, Any]]:
+        """All keys with their values, `batch` at a system call. Raises BpfError."""
+        size = max(1, min(batch, self.info.max_entries, _BATCH_BYTES_MAX // self._value_bytes))
+        keys = ct.create_string_buffer(size * self.info.key_size)
+        values = ct.create_string_buffer(size * self._value_bytes)
+        # Where the kernel goes on: a key, or a bucket number of 4 bytes in hash maps.
+        position = ct.create_string_buffer(max(4, self.info.key_size))
+        started = False
+        more = True
+        while more:
+            count = ct.c_uint32(size)
+            try:
+                lib.bpf_map_lookup_batch(
+                    self._map_fd, position if started else None, position, keys, values,
+                    ct.byref(count), None, subject=self._subject,
+                )  # fmt: skip
+            except BpfError as error:
+                if error.errno == errno.ENOSPC and size < self.info.max_entries:
+                    # One bucket of a hash map holds more than fits.
+                    size = min(size * 2, self.info.max_entries)
+                    keys = ct.create_string_buffer(size * self.info.key_size)
+                    values = ct.create_string_buffer(size * self._value_bytes)
+                    continue
+                if error.errno != errno.ENOENT:
+                    raise
+                more = False
+            started = True
+            yield from self._decode_batch(keys.raw, values.raw, count.value)
+
+    def update_batch(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> int:
+        """Store many values; returns how many. Raises BpfError; those before it are stored."""
+        pairs = list(items.items() if isinstance(items, Mapping) else items)
+        if not pairs:
+            return 0
+        keys = b"".join(self._key.encode(key) for key, _ in pairs)
+        values = b"".join(self._encode(value) for _, value in pairs)
+        count = ct.c_uint32(len(pairs))
+        options = _BatchOptions(sz=ct.sizeof(_BatchOptions))
+        lib.bpf_map_update_batch(
+            self._map_fd, keys, values, ct.byref(count), ct.byref(options), subject=self._subject
+        )
+        return count.value
+
+    def delete_batch(self, keys: Iterable[Any]) -> int:
+        """Delete many keys; returns how many. Raises BpfError (ENOENT at the first missing one)."""
+        encoded = [self._key.encode(key) for key in keys]
+        if not encoded:
+            return 0
+        count = ct.c_uint32(len(encoded))
+        options = _BatchOptions(sz=ct.sizeof(_BatchOptions))
+        lib.bpf_map_delete_batch(
+            self._map_fd, b"".join(encoded), ct.byref(count), ct.byref(options),
+            subject=self._subject,
+        )  # fmt: skip
+        return count.value
+
+    # the memory itself
+
+    def mmap(self, *, writable: bool = False) -> mmap_module.mmap:
+        """The values of an array map made with F_MMAPABLE, shared with the kernel: a context
+        manager. Elements are value_size bytes rounded up to 8 apart. Raises OSError."""
+        length = ((self.info.value_size + 7) & ~7) * self.info.max_entries
+        pages = -(-length // mmap_module.PAGESIZE) * mmap_module.PAGESIZE
+        access = mmap_module.PROT_READ | (mmap_module.PROT_WRITE if writable else 0)
+        return mmap_module.mmap(self._map_fd, pages, mmap_module.MAP_SHARED, access)
+
+    def freeze(self) -> None:
+        """Make the map read-only for all of user space, for good. Raises BpfError."""
+        lib.bpf_map_freeze(self._map_fd, subject=self._subject)
+
+    def _decode(self, data: bytes, offset: int = 0) -> Any:
+        if not self._per_cpu:
+            return self._value.decode(data, offset)
+        ends = range(offset, offset + self._value_bytes, self._stride)
+        return tuple(self._value.decode(data, start) for start in ends)
+
+    def _encode(self, value: Any) -> bytes:
+        if not self._per_cpu:
+            return self._value.encode(value)
+        if len(value) != possible_cpus():
+            raise ValueError(f"{len(value)} values given for {possible_cpus()} possible CPUs")
+        return b"".join(self._value.encode(each).ljust(self._stride, b"\0") for each in value)
+
+    def _decode_batch(self, keys: bytes, values: bytes, count: int) -> Iterator[tuple[Any, Any]]:
+        for i in range(count):
+            key = self._key.decode(keys, i * self.info.key_size)
+            yield key, self._decode(values, i * self._value_bytes)
+
+    @staticmethod
+    def _key_error(error: BpfError, key: Any) -> Exception:
+        return KeyError(key) if error.errno == errno.ENOENT else error
+
+
+class Map(MapAccess, Fd):
+    """A map that this object holds a descriptor of, and closes."""
+
+    def __init__(self, fd: int, btf: Btf | None = None) -> None:
+        """Takes the descriptor over. `btf` saves loading it again for each map of a program."""
+        Fd.__init__(self, fd)
+        try:
+            info = map_info(fd)
+            if info.btf_id and btf is None:
+                btf = load_btf(info.btf_id)
+            MapAccess.__init__(self, fd, info, *codecs_of(info, btf))
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def from_id(cls, map_id: int, btf: Btf | None = None) -> Self:
+        """Open a map by its id. Raises BpfError (ENOENT: no such map; EPERM: CAP_SYS_ADMIN)."""
+        return cls(lib.bpf_map_get_fd_by_id(map_id, subject=f"map {map_id}"), btf)
+
+    @classmethod
+    def create(
+        cls, type_: int, name: str, *, key_size: int, value_size: int, max_entries: int,
+        flags: int = 0,
+    ) -> Self:  # fmt: skip
+        """A new map without BTF: keys and values are bytes. Raises BpfError."""
+        options = _CreateOptions(sz=ct.sizeof(_CreateOptions), map_flags=flags)
+        return cls(
+            lib.bpf_map_create(
+                type_, name.encode(), key_size, value_size, max_entries, ct.byref(options),
+                subject=f"map {name}",
+            )
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<Map {self.info.name} id={self.info.id}>" if hasattr(self, "info") else "<Map>"
+
+
+def codecs_of(info: MapInfo, btf: Btf | None) -> tuple[Codec | BytesCodec, Codec | BytesCodec]:
+    """The codecs of a map's keys and values: by BTF where it fits the sizes, otherwise bytes."""
+
+    def codec(type_id: int, size: int) -> Codec | BytesCodec:
+        if btf is None or not type_id:
+            return BytesCodec(size)
+        by_type = Codec(btf, type_id)
+        return by_type if by_type.size == size else BytesCodec(size)
+
+    return codec(info.btf_key_type_id, info.key_size), codec(
+        info.btf_value_type_id, info.value_size
+    )

@@ -1,0 +1,74 @@
+"""Ring buffers: what programs send to user space, in order, from all CPUs."""
+
+from __future__ import annotations
+
+import ctypes as ct
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from xdpctl.pylibbpf._lib import RING_BUFFER_SAMPLE_FN, lib
+
+
+class RingBuffer:
+    """The one consumer of a ring-buffer map; a context manager.
+
+    Args:
+        map_fd: of a map of type RINGBUF; it must stay open.
+        on_sample: called with each sample's bytes. What it raises ends the poll and is raised there.
+
+    Raises:
+        BpfError: EINVAL when it is no ring buffer.
+    """
+
+    def __init__(self, map_fd: int, on_sample: Callable[[bytes], None]) -> None:
+        self._on_sample = on_sample
+        self._error: BaseException | None = None
+        self._callback = RING_BUFFER_SAMPLE_FN(self._sample)  # libbpf holds it until freed
+        self._pointer: int = lib.ring_buffer__new(map_fd, self._callback, None, None)
+
+    def _sample(self, _context: int, data: int, size: int) -> int:
+        try:
+            self._on_sample(ct.string_at(data, size))
+        except BaseException as error:  # C has no exceptions: carry it around the call
+            self._error = error
+            return -1
+        return 0
+
+    def poll(self, timeout_ms: int = -1) -> int:
+        """Wait until there are samples, hand them over, and return how many there were.
+
+        Raises:
+            BpfError: EINTR when a signal came.
+        """
+        return self._consumed(lib.ring_buffer__poll, self._pointer, timeout_ms)
+
+    def consume(self) -> int:
+        """Hand over what is there, without waiting."""
+        return self._consumed(lib.ring_buffer__consume, self._pointer)
+
+    def _consumed(self, call: Callable[..., int], *arguments: int) -> int:
+        if not self._pointer:
+            raise ValueError("RingBuffer is closed")
+        try:
+            return call(*arguments, subject="ring buffer")
+        finally:
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
+
+    def close(self) -> None:
+        pointer, self._pointer = self._pointer, 0
+        if pointer:
+            lib.ring_buffer__free(pointer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
