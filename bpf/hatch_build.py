@@ -13,7 +13,8 @@ class DataPlane(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         sys.path.insert(0, str(root))
-        from xdpctl.pylibbpf.clang import CompileError, compile_file  # noqa: PLC0415
+        from xdpctl.pylibbpf.clang import compile_file  # noqa: PLC0415 - needs the path
+        from xdpctl.pylibbpf.errors import CompileError  # noqa: PLC0415
 
         try:
             compile_file(root / "bpf/xdpctl.bpf.c", root / "xdpctl/data/xdpctl.bpf.o")

@@ -74,14 +74,15 @@ struct counters {
 	__u64 sizes[SIZE_ROWS];
 };
 
-#define META_MAGIC 0x6c74637064780000ULL /* "xdpctl", little-endian */
-#define META_SCHEMA_VERSION 1
+enum meta_format {
+	META_MAGIC = 0x78647063, /* "xdpc" */
+	META_SCHEMA_VERSION = 1,
+};
 
 /* What the controller wants to find again; the packet path never reads it. */
 struct meta {
-	__u64 magic;
+	enum meta_format magic;
 	__u32 schema_version;
-	__u32 reserved;
 	__u64 attached_at_ns; /* CLOCK_REALTIME */
 };
 

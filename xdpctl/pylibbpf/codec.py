@@ -88,7 +88,7 @@ class BytesCodec:
         try:
             data = value.to_bytes(self.size, sys.byteorder) if isinstance(value, int) else value
         except OverflowError as error:
-            raise BtfError(f"{value} does not fit {self.size} bytes: {error}") from None
+            raise BtfError(f"{value!r} does not fit {self.size} bytes: {error}") from None
         if len(data) != self.size:
             raise BtfError(f"{len(data)} bytes given where {self.size} are needed")
         return bytes(data)
@@ -268,8 +268,8 @@ def _check_size(size: int) -> None:
         raise BtfError(f"a value of {size} bytes is too large to decode")
 
 
-# One for each type of each BTF: structs that share members would otherwise be compiled anew at every
-# mention, exponentially often in a hostile blob.
+# One for each type of each BTF: types that share members would otherwise be compiled anew at
+# every mention, exponentially often in a hostile blob.
 _compiled: WeakKeyDictionary[Btf, dict[int, _Codec]] = WeakKeyDictionary()
 
 

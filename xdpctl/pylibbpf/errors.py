@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import os
 
+LIBBPF_ERRNO_START = 4000
+"""The first of `enum libbpf_errno`: something is wrong with the object, not with the call."""
+
 _LOG_BEGIN = "-- BEGIN PROG LOAD LOG --"
 _LOG_END = "-- END PROG LOAD LOG --"
 _NETLINK_REASON = "Kernel error message: "
@@ -50,7 +53,7 @@ class BpfError(PylibbpfError, OSError):
     """A call of libbpf's failed.
 
     Attributes:
-        errno: positive; above 4,000 one of libbpf's own (`enum libbpf_errno`).
+        errno: positive; from LIBBPF_ERRNO_START on one of libbpf's own.
         call: the C function's name.
         subject: what it was about, such as "map counters"; may be empty.
         messages: what libbpf would have printed meanwhile.
@@ -59,7 +62,8 @@ class BpfError(PylibbpfError, OSError):
     def __init__(
         self, errno: int, call: str, subject: str = "", messages: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(errno, os.strerror(errno) if errno < 4000 else f"libbpf error {errno}")
+        own = errno >= LIBBPF_ERRNO_START
+        super().__init__(errno, f"libbpf error {errno}" if own else os.strerror(errno))
         self.call = call
         self.subject = subject
         self.messages = messages

@@ -122,7 +122,7 @@ class ProgramInfo:
 
 @dataclass(frozen=True, slots=True)
 class MapInfo:
-    """A map. `type` is an `enum bpf_map_type`; sizes in bytes; BTF ids are 0 where there is none."""
+    """A map. `type` is an `enum bpf_map_type`; sizes in bytes; BTF ids are 0 if there is none."""
 
     id: int
     type: int

@@ -22,7 +22,7 @@ from xdpctl.pylibbpf.info import MapInfo, load_btf, map_info
 
 
 class MapType(IntEnum):
-    """`enum bpf_map_type`; those that this package treats in a way of their own, and common ones."""
+    """`enum bpf_map_type`: those that this package treats specially, and common ones."""
 
     HASH = 1
     ARRAY = 2

@@ -21,14 +21,13 @@ from typing import Any, Generic, Self, TypeVar
 from xdpctl.pylibbpf._lib import lib
 from xdpctl.pylibbpf.btf import Btf, Kind
 from xdpctl.pylibbpf.codec import Codec
-from xdpctl.pylibbpf.errors import BpfError, ObjectFormatError
+from xdpctl.pylibbpf.errors import LIBBPF_ERRNO_START, BpfError, ObjectFormatError
 from xdpctl.pylibbpf.info import MapInfo, map_info
 from xdpctl.pylibbpf.maps import MapAccess, codecs_of
 from xdpctl.pylibbpf.programs import ProgramAccess
 
 _OBJECT_BYTES_MAX = 64 << 20
 _ELF_MAGIC = b"\x7fELF"
-_LIBBPF_ERRNO_START = 4000  # enum libbpf_errno: what is wrong with the object, not with the call
 
 
 class _OpenOptions(ct.Structure):
@@ -178,7 +177,7 @@ class Section:
         ct.memmove(address, data, len(data))
 
 
-Item = TypeVar("Item", ObjectMap, ObjectProgram)
+Item = TypeVar("Item", bound=ObjectMap | ObjectProgram)
 
 
 class Named(Generic[Item]):
@@ -216,7 +215,7 @@ class Object:
 
     Attributes:
         maps, programs: what the object defines, by name.
-        rodata, data, bss: its global variables (a Section each; AttributeError where there is none).
+        rodata, data, bss: its global variables (a Section each, if it has any).
         btf: its types, None where it was compiled without `-g`.
         loaded: whether `load` has succeeded.
     """
@@ -266,7 +265,10 @@ class Object:
         try:
             pointer = lib.bpf_object__open_mem(data, len(data), ct.byref(options), subject=subject)
         except BpfError as error:
-            if error.errno >= _LIBBPF_ERRNO_START or error.errno in (errno.EINVAL, errno.ENOENT):
+            if (error.errno or 0) >= LIBBPF_ERRNO_START or error.errno in (
+                errno.EINVAL,
+                errno.ENOENT,
+            ):
                 why = error.messages[-1] if error.messages else error.strerror
                 raise ObjectFormatError(f"{name}: not a sound BPF object: {why}") from None
             raise

@@ -15,7 +15,7 @@ class RingBuffer:
 
     Args:
         map_fd: of a map of type RINGBUF; it must stay open.
-        on_sample: called with each sample's bytes. What it raises ends the poll and is raised there.
+        on_sample: called with each sample's bytes. What it raises ends the poll, which raises it.
 
     Raises:
         BpfError: EINVAL when it is no ring buffer.

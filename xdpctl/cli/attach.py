@@ -1,0 +1,144 @@
+"""xdpctl attach"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+import click
+
+from xdpctl.cli.base import Command, Session, interface_argument, session_of, watch_option
+from xdpctl.cli.documents import Document, heading, write_json
+from xdpctl.cli.stats import show_intervals
+from xdpctl.cli.text import local_time, printable
+from xdpctl.cli.watching import stop_signals, watch
+from xdpctl.datapath.hook import AttachResult, RequestedMode, attach, detach, mode_name
+from xdpctl.datapath.interfaces import Interface, current_namespace, find_interface
+from xdpctl.errors import ForeignProgram, NoSuchInterface, NotAttached, XdpctlError
+
+_MODES = {mode.name.lower(): mode for mode in RequestedMode} | {
+    "native": RequestedMode.DRIVER,
+    "drv": RequestedMode.DRIVER,
+    "generic": RequestedMode.SKB,
+}
+
+
+class _ModeName(click.Choice[str]):
+    """Shows our own names, understands those of other tools too."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "[auto|driver|skb|hw]"
+
+
+@click.command(
+    cls=Command,
+    name="attach",
+    short_help="Attach the packet counter to interfaces.",
+    examples=(
+        "xdpctl attach eth0                  the best mode that the driver has",
+        "xdpctl attach eth0 -S --watch 1     in SKB mode, with rates until Ctrl-C",
+    ),
+)
+@interface_argument(several=True)
+@click.option(
+    "--mode",
+    type=_ModeName(list(_MODES), case_sensitive=False),
+    default="auto",
+    show_default=True,
+    help="Where the program runs: driver (also: native, drv), skb (generic), hw.",
+)
+@click.option("-N", "mode", flag_value="driver", help="Driver mode, as --mode driver.")
+@click.option("-S", "mode", flag_value="skb", help="SKB mode, as --mode skb.")
+@click.option("--force", is_flag=True, help="Replace another program; change the mode of ours.")
+@watch_option("Show rates, and detach at the end (Ctrl-C).")
+@click.pass_context
+def command(
+    context: click.Context,
+    interfaces: tuple[str, ...],
+    mode: str,
+    force: bool,
+    watch_seconds: float | None,
+) -> None:
+    """Attach the packet counter to interfaces. It stays when this command has ended, and what it
+    counts is there until it is detached. Of several interfaces all are attached, or none.
+
+    Automatic mode takes driver mode, and SKB mode where the driver refuses.
+    """
+    found = [find_interface(name) for name in dict.fromkeys(interfaces)]
+    session = session_of(context)
+    if watch_seconds is None:
+        _report(_attach_all(found, _MODES[mode.lower()], force), session)
+        return
+    _attach_and_watch(found, _MODES[mode.lower()], force, watch_seconds, session)
+
+
+Attached = list[tuple[Interface, AttachResult]]
+
+
+def _attach_all(interfaces: list[Interface], mode: RequestedMode, force: bool) -> Attached:
+    """All of them or none: when one is refused, those attached before it are detached again."""
+    done: Attached = []
+    try:
+        for interface in interfaces:
+            done.append((interface, attach(interface, mode, force=force)))
+    except XdpctlError:
+        _detach_new(done)
+        raise
+    return done
+
+
+def _detach_new(attached: Attached) -> None:
+    """Detach what this command has attached, and leave what was there before."""
+    for interface, result in reversed(attached):
+        if not result.was_attached:
+            with suppress(NotAttached, NoSuchInterface, ForeignProgram):
+                detach(interface)
+
+
+def _attach_and_watch(
+    interfaces: list[Interface],
+    mode: RequestedMode,
+    force: bool,
+    seconds: float,
+    session: Session,
+) -> None:
+    with stop_signals() as stop:
+        attached = _attach_all(interfaces, mode, force)
+        try:
+            _report(attached, session)
+            show = partial(show_intervals, json=session.json, single=len(interfaces) == 1)
+            watch(interfaces, seconds, stop, show)
+        finally:
+            _detach_new(attached)
+    if not session.json:
+        for interface, result in attached:
+            end = "left attached, as it was before" if result.was_attached else "detached"
+            click.echo(printable(f"{interface.name}: {end}"))
+
+
+def _report(attached: Attached, session: Session) -> None:
+    if session.json:
+        netns = current_namespace()
+        write_json([_document(interface, netns, result) for interface, result in attached])
+        return
+    for interface, result in attached:
+        click.echo(printable(f"{interface.name}: {_sentence(result)}"))
+
+
+def _sentence(result: AttachResult) -> str:
+    where = f"in {mode_name(result.mode)} mode, program id {result.program_id}"
+    if result.was_attached:
+        since = f" since {local_time(result.attached_at_ns)}" if result.attached_at_ns else ""
+        return f"already attached {where}{since}"
+    if result.fallback_reason:
+        return f"attached {where}; driver mode was refused: {result.fallback_reason}"
+    return f"attached {where}"
+
+
+def _document(interface: Interface, netns: str | None, result: AttachResult) -> Document:
+    return heading(interface, netns) | {
+        "mode": mode_name(result.mode),
+        "program_id": result.program_id,
+        "was_attached": result.was_attached,
+        "fallback_reason": result.fallback_reason,
+    }

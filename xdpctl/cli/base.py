@@ -1,0 +1,194 @@
+"""What all commands share: the common options, the session that they fill in, the help's shape, and
+the answer to a verb that is not ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from xdpctl.datapath.interfaces import all_interfaces, inside_namespace
+from xdpctl.errors import WrongUsage, XdpctlError
+
+WATCH_SECONDS_DEFAULT = 2.0
+WATCH_SECONDS_MIN = 0.1
+
+# The commands of each group of the help, in its order; the module of the same name holds each.
+COMMANDS = {
+    "Put it on an interface": ("attach", "detach", "status"),
+    "See what it counts": ("stats", "histogram"),
+}
+
+# What other tools and other habits call our verbs.
+FOREIGN_VERBS = {
+    "add": "rule add IFACE drop",
+    "block": "ban",
+    "deny": "rule add IFACE drop",
+    "drop": "rule add IFACE drop",
+    "hist": "histogram",
+    "info": "status",
+    "list": "status",
+    "load": "attach",
+    "ls": "status",
+    "off": "detach",
+    "on": "attach",
+    "show": "stats",
+    "sizes": "histogram",
+    "start": "attach",
+    "statistics": "stats",
+    "stop": "detach",
+    "unblock": "unban",
+    "unload": "detach",
+    "watch": "stats --watch",
+}
+
+
+@dataclass
+class Session:
+    """What the common options say, given before or after the verb."""
+
+    netns: str | None = None
+    json: bool = False
+    verbose: bool = False
+
+
+def session_of(context: click.Context) -> Session:
+    return context.find_root().ensure_object(Session)
+
+
+def _common_options() -> list[click.Parameter]:
+    def remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+        if value and option.name:
+            setattr(session_of(context), option.name, value)
+
+    def option(*names: str, **settings: Any) -> click.Option:
+        return click.Option(names, callback=remember, expose_value=False, is_eager=True, **settings)
+
+    return [
+        option("--netns", "-n", metavar="NAME", help="Act in this network namespace."),
+        option("--json", "-j", is_flag=True, help="Write JSON to standard output."),
+        option("--verbose", "-v", is_flag=True, help="Show details of what went wrong."),
+    ]
+
+
+class Command(click.Command):
+    """A command with the common options and two examples at the end of its help."""
+
+    def __init__(self, name: str, *, examples: tuple[str, str], **settings: Any) -> None:
+        settings.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
+        super().__init__(name, epilog=_paragraph("Examples:", *examples), **settings)
+        self.params += _common_options()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_watch_seconds(args))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with inside_namespace(session_of(ctx).netns):
+            return super().invoke(ctx)
+
+
+class Program(click.Group):
+    """`xdpctl` itself. A command's module is imported when the command is asked for."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params += _common_options()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for names in COMMANDS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"xdpctl.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            raise WrongUsage(f"{name}: no such command", hint=self._right_verb(ctx, name))
+        return super().resolve_command(ctx, args)
+
+    def _right_verb(self, ctx: click.Context, name: str) -> str:
+        ours = self.list_commands(ctx)
+        known = get_close_matches(name.lower(), [*ours, *FOREIGN_VERBS], n=1)
+        if known and known[0] in ours:
+            return f"did you mean: xdpctl {known[0]}"
+        foreign = FOREIGN_VERBS[known[0]] if known else ""
+        if foreign and foreign.split()[0] in ours:
+            return f"here it is: xdpctl {foreign}"
+        if foreign:
+            return f"it will be `xdpctl {foreign}`, which this version does not have yet"
+        return "`xdpctl` alone lists the commands"
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in COMMANDS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, each.get_short_help_str(60)) for name, each in commands if each]
+                )
+
+
+def _paragraph(*lines: str) -> str:
+    return "\b\n" + "\n  ".join(lines)  # \b: click keeps the line breaks
+
+
+def _with_watch_seconds(args: list[str]) -> list[str]:
+    """`--watch eth0` is `--watch 2 eth0`: click would take the name for the number."""
+    filled: list[str] = []
+    for i, word in enumerate(args):
+        filled.append(word)
+        following = args[i + 1] if i + 1 < len(args) else ""
+        if word in ("--watch", "-w") and not re.fullmatch(r"-?[0-9.]+", following):
+            filled.append(str(WATCH_SECONDS_DEFAULT))
+    return filled
+
+
+class InterfaceName(click.ParamType[str]):
+    """The name of an interface, completed by the shell in the namespace chosen so far."""
+
+    name = "interface"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        try:
+            with inside_namespace(session_of(ctx).netns):
+                names = [each.name for each in all_interfaces()]
+        except XdpctlError:
+            return []
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def interface_argument(*, several: bool = False, required: bool = True) -> Decorator:
+    name = "interfaces" if several else "interface"
+    return click.argument(
+        name,
+        metavar="IFACE..." if several else "IFACE" if required else "[IFACE]",
+        type=InterfaceName(),
+        nargs=-1 if several else 1,
+        required=required,
+    )
+
+
+def watch_option(what: str) -> Decorator:
+    return click.option(
+        "--watch",
+        "-w",
+        "watch_seconds",
+        type=click.FloatRange(min=WATCH_SECONDS_MIN, max=86400),
+        metavar="[SECONDS]",
+        help=f"{what} [default: every {WATCH_SECONDS_DEFAULT:g} s]",
+    )

@@ -1,0 +1,155 @@
+"""Tables for people, made with rich: at most 80 columns where the output is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+from rich.console import Console
+from rich.table import Table
+
+from xdpctl.cli.text import age, local_time, printable, si
+from xdpctl.datapath.counters import Counters, RowNames, Tally
+from xdpctl.datapath.snapshot import Snapshot
+from xdpctl.observe.rates import Interval
+
+_NAME_WIDTH, _PACKETS_WIDTH, _BYTES_WIDTH, _RATE_WIDTH = 20, 17, 20, 9
+_BAR_CELLS = 34
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+Row = tuple[str, Tally]
+
+
+def console() -> Console:
+    """NO_COLOR and FORCE_COLOR are rich's own; nothing in a name is markup."""
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def clear_screen() -> None:
+    """Between two frames on a terminal; elsewhere an empty line."""
+    sys.stdout.write("\x1b[H\x1b[J" if sys.stdout.isatty() else "\n")
+
+
+def print_stats(
+    snapshot: Snapshot, interval: Interval | None = None, *, per_cpu: bool = False
+) -> None:
+    """The tables of one interface, with rates where there is an interval."""
+    out = console()
+    names, total = snapshot.names, snapshot.total
+    recent = interval.counters if interval else None
+    out.print(_heading(snapshot), style="bold")
+    sections: list[tuple[str, list[Row], list[Tally] | None]] = [
+        (
+            "protocol",
+            list(zip(names.protocols, total.protocols, strict=True)),
+            list(recent.protocols) if recent else None,
+        ),
+        (
+            "verdict",
+            list(zip(names.verdicts, total.verdicts, strict=True))[::-1],
+            list(recent.verdicts)[::-1] if recent else None,
+        ),
+    ]
+    for title, rows, rates in sections:
+        out.print(_tally_table(title, rows, rates, interval))
+    _print_malformed(out, names, total)
+    if per_cpu:
+        for cpu, counters in enumerate(snapshot.per_cpu):
+            rows = list(zip(names.protocols, counters.protocols, strict=True))
+            out.print(_tally_table(f"cpu {cpu}", rows, None, None))
+
+
+def _heading(snapshot: Snapshot) -> str:
+    place = f" in {snapshot.netns}" if snapshot.netns else ""
+    return printable(
+        f"{snapshot.interface.name}{place}: {snapshot.mode_name} mode, "
+        f"program {snapshot.program_id}, attached {local_time(snapshot.attached_at_ns)}"
+    )
+
+
+def _tally_table(
+    title: str, rows: Sequence[Row], recent: Sequence[Tally] | None, interval: Interval | None
+) -> Table:
+    table = _table((title, _NAME_WIDTH), ("packets", _PACKETS_WIDTH), ("bytes", _BYTES_WIDTH))
+    if interval:
+        table.add_column("packets/s", justify="right", width=_RATE_WIDTH)
+        table.add_column("bits/s", justify="right", width=_RATE_WIDTH)
+    counted = [row for row in zip_longest(rows, recent or []) if row[0][1].packets]
+    all_of_them = (_sum(row[1] for row, _ in counted), _sum(tally for _, tally in counted if tally))
+    for (name, tally), new in [*counted, (("all", all_of_them[0]), all_of_them[1])]:
+        cells = [name, f"{tally.packets:,}", f"{tally.bytes:,}"]
+        if interval and new:
+            cells.append(si(interval.per_second(new.packets)))
+            cells.append(si(interval.per_second(new.bytes * 8)))
+        table.add_row(*cells, style="bold" if name == "all" else None)
+    return table
+
+
+def _print_malformed(out: Console, names: RowNames, total: Counters) -> None:
+    if any(total.malformed):
+        table = _table(("malformed because", _NAME_WIDTH), ("packets", _PACKETS_WIDTH))
+        for name, packets in zip(names.malformed, total.malformed, strict=True):
+            if packets:
+                table.add_row(name, f"{packets:,}")
+        out.print(table)
+
+
+def print_histogram(snapshot: Snapshot, counters: Counters) -> None:
+    """Packet sizes as bars, from the smallest that came to the largest."""
+    out = console()
+    out.print(_heading(snapshot), style="bold")
+    counted = [row for row, packets in enumerate(counters.sizes) if packets]
+    if not counted:
+        out.print("no packets")
+        return
+    largest, total = max(counters.sizes), sum(counters.sizes)
+    table = _table(("bytes", 15), ("packets", 15), ("share", 7))
+    table.add_column(width=_BAR_CELLS)
+    for row in range(counted[0], counted[-1] + 1):
+        size, packets = snapshot.names.sizes[row], counters.sizes[row]
+        span = (
+            f"{size.first:,} and more" if size.last is None else f"{size.first:,} - {size.last:,}"
+        )
+        table.add_row(span, f"{packets:,}", f"{packets / total:.1%}", bar(packets / largest))
+    out.print(table)
+
+
+def bar(fraction: float, cells: int = _BAR_CELLS) -> str:
+    """A horizontal bar in eighths of a cell; what is not nothing shows at least one."""
+    eighths = round(fraction * cells * 8)
+    if fraction > 0:
+        eighths = max(1, eighths)
+    full, part = divmod(eighths, 8)
+    return _EIGHTHS[8] * full + (_EIGHTHS[part] if part else "")
+
+
+def print_status(rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("interface", "mode", "program", "owner", "attached"):
+        table.add_column(column, overflow="fold")
+    for column in ("packets", "bytes"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*map(printable, row))
+    console().print(table)
+
+
+def attached_for(nanoseconds: int | None) -> str:
+    return "-" if nanoseconds is None else age(nanoseconds)
+
+
+def _table(*columns: tuple[str, int]) -> Table:
+    """A first column of names and further ones of numbers, with the widths given."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, (title, width) in enumerate(columns):
+        table.add_column(title, justify="right" if i else "left", width=width, overflow="fold")
+    return table
+
+
+def _sum(tallies: Iterable[Tally]) -> Tally:
+    packets, bytes_ = 0, 0
+    for tally in tallies:
+        packets += tally.packets
+        bytes_ += tally.bytes
+    return Tally(packets, bytes_)

@@ -1,0 +1,1 @@
+"""Our program on an interface: load, attach, swap, detach, find again, read."""

@@ -1,0 +1,130 @@
+"""What our program on an interface has counted, at one moment."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from types import TracebackType
+from typing import Self
+
+from xdpctl.datapath.counters import Counters, RowNames
+from xdpctl.datapath.hook import mode_name
+from xdpctl.datapath.interfaces import (
+    Interface,
+    command_line,
+    current_name,
+    current_namespace,
+)
+from xdpctl.datapath.kernel import explained, require_privileges
+from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.errors import NotAttached
+from xdpctl.pylibbpf import xdp
+from xdpctl.pylibbpf.xdp import Mode
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The counts of one interface.
+
+    Attributes:
+        netns: the name of its network namespace, None where it has none.
+        attached_at_ns, timestamp_ns: on CLOCK_REALTIME.
+        monotonic_ns: the same moment as `timestamp_ns`, for rates.
+        per_cpu: counts by possible CPU.
+        names: what the rows of the counts stand for.
+    """
+
+    interface: Interface
+    netns: str | None
+    mode: Mode
+    program_id: int
+    attached_at_ns: int
+    timestamp_ns: int
+    monotonic_ns: int
+    per_cpu: tuple[Counters, ...]
+    names: RowNames
+
+    @cached_property
+    def total(self) -> Counters:
+        """The counts of all CPUs together."""
+        return reduce(Counters.plus, self.per_cpu)
+
+    @property
+    def mode_name(self) -> str:
+        return mode_name(self.mode)
+
+
+class Reader:
+    """Takes snapshots of one interface, whatever name it goes by; a context manager.
+
+    The program is looked up anew only when another one has taken its place.
+    """
+
+    def __init__(self, interface: Interface) -> None:
+        self._ifindex = interface.ifindex
+        self._name = interface.name
+        self._netns = current_namespace()
+        self._program: RunningProgram | None = None
+
+    def snapshot(self) -> Snapshot:
+        """
+        Raises:
+            NoSuchInterface: it is gone.
+            NotAttached: our program is not on it.
+            MissingPrivilege, KernelRefused.
+        """
+        require_privileges()
+        self._name = current_name(self._ifindex, self._name)
+        with explained(self._name):
+            for attached in xdp.query(self._ifindex):
+                program = self._open(attached.program_id)
+                if program is not None:
+                    return self._take(program, attached.mode)
+        raise not_attached(self._name)
+
+    def _open(self, program_id: int) -> RunningProgram | None:
+        """The program if it is ours."""
+        if self._program is None or self._program.program_id != program_id:
+            self.close()
+            try:
+                self._program = RunningProgram(program_id)
+            except NotOursError:
+                return None
+        return self._program
+
+    def _take(self, program: RunningProgram, mode: Mode) -> Snapshot:
+        per_cpu = program.read()
+        return Snapshot(
+            interface=Interface(self._name, self._ifindex),
+            netns=self._netns,
+            mode=mode,
+            program_id=program.program_id,
+            attached_at_ns=program.attached_at_ns,
+            timestamp_ns=time.time_ns(),
+            monotonic_ns=time.monotonic_ns(),
+            per_cpu=per_cpu,
+            names=program.names,
+        )
+
+    def close(self) -> None:
+        program, self._program = self._program, None
+        if program is not None:
+            program.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def not_attached(name: str) -> NotAttached:
+    return NotAttached(
+        f"{name}: xdpctl is not attached", hint=f"run: {command_line('attach', name)}"
+    )

@@ -1,0 +1,56 @@
+"""Counts over time: one snapshot after another, and the difference between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from xdpctl.datapath.counters import Counters
+from xdpctl.datapath.snapshot import Reader, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What was counted between two snapshots of an interface.
+
+    Attributes:
+        snapshot: the later one.
+        seconds: between them.
+        counters: what came in between.
+    """
+
+    snapshot: Snapshot
+    seconds: float
+    counters: Counters
+
+    @classmethod
+    def between(cls, earlier: Snapshot, later: Snapshot) -> Interval:
+        """Counters that were started anew meanwhile (detached and attached again) began at zero."""
+        seconds = (later.monotonic_ns - earlier.monotonic_ns) / 1e9
+        if earlier.attached_at_ns != later.attached_at_ns:
+            return cls(later, seconds, later.total)
+        return cls(later, seconds, later.total.since(earlier.total))
+
+    def per_second(self, count: int) -> float:
+        return count / self.seconds if self.seconds else 0.0
+
+
+def intervals(
+    readers: Sequence[Reader], wait: Callable[[], bool], count: int | None = None
+) -> Iterator[list[Interval]]:
+    """For every reader an interval, again and again.
+
+    Args:
+        wait: waits for the end of an interval, and says whether to go on.
+        count: how many intervals; None for no end.
+
+    Raises:
+        NoSuchInterface, NotAttached: as the readers do, when an interface goes away.
+    """
+    earlier = [reader.snapshot() for reader in readers]
+    turns = 0
+    while (count is None or turns < count) and wait():
+        later = [reader.snapshot() for reader in readers]
+        yield [Interval.between(*pair) for pair in zip(earlier, later, strict=True)]
+        earlier = later
+        turns += 1
