@@ -14,7 +14,7 @@
 
 #include "types.h"
 
-#define VLAN_TAGS_MAX 2
+#define VLAN_TAGS_MAX	    2
 #define IPV6_EXTENSIONS_MAX 8
 
 struct vlan_header {

@@ -1,0 +1,128 @@
+# `make demo` and `make test` do everything, from a fresh clone, as root or with sudo.
+# `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+VENV := .venv
+BIN := $(VENV)/bin
+OBJECT := xdpctl/data/xdpctl.bpf.o
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
+
+# What Debian and Ubuntu call what is used. llvm has llvm-strip, linux-libc-dev the kernel's headers;
+# nsenter, unshare and setpriv are util-linux, which is always there.
+BUILD_PACKAGES := libbpf1 libbpf-dev linux-libc-dev clang llvm python3-venv
+TEST_PACKAGES := iproute2 bpftool clang-format
+KERNEL_PACKAGES := qemu-system-x86 busybox-static kmod debian-archive-keyring
+
+# Without apt, install them by hand and say so: make PACKAGES=installed demo
+PACKAGES ?= apt
+
+define install_packages
+	@missing=$$(for each in $(1); do \
+	  dpkg-query -W -f '$${Status}\n' $$each 2>/dev/null | grep -q ' installed$$' || echo $$each; \
+	done); \
+	if [ '$(PACKAGES)' = apt ] && [ -n "$$missing" ]; then \
+	  command -v apt-get >/dev/null || { \
+	    echo 'There is no apt here. Install what Debian calls:' $(1); \
+	    echo 'and then: make PACKAGES=installed $(MAKECMDGOALS)'; \
+	    exit 1; } >&2; \
+	  echo 'installing:' $$missing; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  $(SUDO) apt-get update -qq; \
+	  $(SUDO) -E apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	@mkdir -p $(@D); touch $@
+endef
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: build ## Two hosts, real packets, and what is counted of them; leaves nothing behind.
+	@$(SUDO) $(BIN)/python -m netns_lab.demo
+
+.PHONY: test
+test: $(VENV)/.dev build ## All tests, as root, against this kernel.
+	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-kernels
+test-kernels: .cache/.kernel-packages $(VENV)/.dev build ## The same object on Debian's 6.1 and 6.12 kernels.
+	@$(SUDO) $(BIN)/python tests/kernels/boot.py -- \
+	  $(BIN)/python -m pytest -p no:cacheprovider tests/kernels
+
+.PHONY: bench
+bench: $(VENV)/.dev build ## Time per packet and start-up time, next to others'; JSON in bench.json.
+	@$(SUDO) $(BIN)/python -m tests.bench --json bench.json
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, mypy, the walls between modules, clang-format.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	clang-format --dry-run --Werror $$(git ls-files 'bpf/*.[ch]' 'tests/*.bpf.c')
+
+.PHONY: docs
+docs: build ## Write README.md's table of commands anew from the commands themselves.
+	@$(BIN)/python docs/commands.py
+
+.PHONY: build
+build: $(OBJECT) ## Compile the BPF object into the package.
+
+$(OBJECT): $(VENV)/.run $(wildcard bpf/*.[ch]) xdpctl/pylibbpf/clang.py
+	@$(BIN)/python bpf/hatch_build.py
+
+.PHONY: wheel
+wheel: $(VENV)/.run ## A wheel in dist/ that needs no compiler where it is installed.
+	@rm -rf dist
+	@$(BIN)/pip wheel -qq --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+.PHONY: install
+install: wheel ## Put xdpctl on root's PATH, with completions for bash, zsh and fish.
+	@$(PYTHON) -m venv --clear $(PREFIX)/lib/xdpctl
+	@$(PREFIX)/lib/xdpctl/bin/pip install -qq dist/xdpctl-*.whl
+	@mkdir -p $(PREFIX)/bin $(dir $(COMPLETIONS))
+	@ln -sfn ../lib/xdpctl/bin/xdpctl $(PREFIX)/bin/xdpctl
+	@_XDPCTL_COMPLETE=bash_source $(PREFIX)/bin/xdpctl > $(word 1,$(COMPLETIONS))
+	@_XDPCTL_COMPLETE=zsh_source $(PREFIX)/bin/xdpctl > $(word 2,$(COMPLETIONS))
+	@_XDPCTL_COMPLETE=fish_source $(PREFIX)/bin/xdpctl > $(word 3,$(COMPLETIONS))
+	@echo "installed: $(PREFIX)/bin/xdpctl ($$($(PREFIX)/bin/xdpctl --version))"
+
+COMPLETIONS := $(addprefix $(PREFIX)/share/,bash-completion/completions/xdpctl \
+  zsh/site-functions/_xdpctl fish/vendor_completions.d/xdpctl.fish)
+
+.PHONY: uninstall
+uninstall: ## Take away what `make install` put there.
+	rm -rf $(PREFIX)/lib/xdpctl $(PREFIX)/bin/xdpctl $(COMPLETIONS)
+
+.PHONY: clean
+clean: ## Remove everything that was built or downloaded.
+	rm -rf $(VENV) .cache build dist xdpctl/data bench.json
+
+# The package itself, editable, with what it needs to run; and what its tests need besides.
+$(VENV)/.run: pyproject.toml .cache/.build-packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo '$(PYTHON) is older than 3.11: make PYTHON=python3.11 $(MAKECMDGOALS)' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -qq --upgrade pip
+	@$(BIN)/pip install -qq --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run .cache/.test-packages
+	@$(BIN)/pip install -qq --group dev
+	@touch $@
+
+.cache/.build-packages:
+	$(call install_packages,$(BUILD_PACKAGES))
+
+.cache/.test-packages:
+	$(call install_packages,$(TEST_PACKAGES))
+
+.cache/.kernel-packages:
+	$(call install_packages,$(KERNEL_PACKAGES))

@@ -1,0 +1,63 @@
+"""What has to hold on every kernel that the object is for; `make test-kernels` runs it in each.
+
+Counts are compared, not only that the program loads: kernels differ in what the verifier makes of a
+program.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import pytest
+
+from netns_lab import Lab
+from tests.bpf.counting import PASS, bench
+from tests.oracle import parse
+from tests.packets import PACKETS
+from xdpctl.datapath.hook import RequestedMode, attach, detach, occupants
+from xdpctl.datapath.interfaces import find_interface, inside_namespace
+from xdpctl.datapath.snapshot import Reader, Snapshot
+from xdpctl.protocols import protocol_name
+from xdpctl.pylibbpf import xdp_context
+
+
+def test_packet_table_is_counted_as_described() -> None:
+    print(f"kernel {platform.release()}")
+    with bench() as counter:
+        for packet in PACKETS:
+            for context in (None, xdp_context(0, 14)):
+                if len(packet.frame) == 14 and context:
+                    continue
+                counted = counter.run(packet.frame, context=context)
+                assert counted.run.retval == PASS, packet.name
+                assert counted.protocols == {packet.protocol: (1, len(packet.frame))}, packet.name
+                assert counted.malformed == ({packet.reason: 1} if packet.reason else {})
+
+
+@pytest.mark.parametrize("mode", [RequestedMode.DRIVER, RequestedMode.SKB])
+def test_frames_on_a_wire_are_counted_as_described(mode: RequestedMode) -> None:
+    frames = [packet.frame for packet in PACKETS if len(packet.frame) <= 1514]
+    with Lab() as lab:
+        left, right = lab.hosts("left", "right")
+        lab.link(left, right)
+        with inside_namespace(right.netns_path):
+            interface = find_interface("eth0")
+            attach(interface, mode)
+            left.send("eth0", frames)
+            with Reader(interface) as reader:
+                assert_counted(reader.snapshot(), frames)
+            (gone,) = detach(interface)
+            assert gone.ours and gone.mode is mode.value
+            assert occupants(interface) == ()
+
+
+def assert_counted(snapshot: Snapshot, frames: list[bytes]) -> None:
+    expected: dict[str, tuple[int, int]] = {}
+    for frame in frames:
+        protocol = parse(frame).protocol
+        name = protocol_name(int(protocol)) if protocol.isdigit() else protocol
+        packets, length = expected.get(name, (0, 0))
+        expected[name] = (packets + 1, length + len(frame))
+    counted = zip(snapshot.names.protocols, snapshot.total.protocols, strict=True)
+    assert {name: tuple(tally) for name, tally in counted if tally.packets} == expected
+    assert snapshot.total.total.packets == len(frames)
