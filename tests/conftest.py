@@ -14,7 +14,7 @@ NEED_ROOT = ("bpf", "lab", "kernels")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without root the tests of BPF and of networks are skipped, or fail where that is asked for."""
+    """Without root, tests of BPF and of networks are skipped, or fail where that is asked for."""
     if os.geteuid() == 0 or os.environ.get("XDPCTL_REQUIRE_ROOT") == "1":
         return
     skip = pytest.mark.skip(reason="needs root (XDPCTL_REQUIRE_ROOT=1 makes this a failure)")

@@ -29,7 +29,9 @@ def tag(ethertype: int, payload: bytes = b"", vid: int = 10) -> bytes:
     return struct.pack("!HH", vid, ethertype) + payload
 
 
-def ipv4(protocol: int, payload: bytes = b"", *, ihl: int = 5, version: int = 4, frag: int = 0) -> bytes:
+def ipv4(
+    protocol: int, payload: bytes = b"", *, ihl: int = 5, version: int = 4, frag: int = 0
+) -> bytes:
     options = bytes([1]) * max(0, ihl * 4 - 20)  # RFC 791: 1 is no operation
     header = struct.pack(
         "!BBHHHBBH4s4s", version << 4 | ihl, 0, 20 + len(options) + len(payload), 7, frag, 64,
@@ -131,7 +133,9 @@ PACKETS = [
     ),
     Packet(
         "eight extension headers of 2,048 bytes",
-        eth(IPV6, ipv6(60, b"".join([extension(60, units=255)] * 7) + extension(6, TCP, units=255))),
+        eth(
+            IPV6, ipv6(60, b"".join([extension(60, units=255)] * 7) + extension(6, TCP, units=255))
+        ),
         "tcp",
     ),
     Packet("ARP", eth(ARP, bytes(28)), "arp"),
@@ -168,8 +172,12 @@ PACKETS = [
     Packet("20 bytes of IPv4 as IPv6", eth(IPV6, ipv4(6)), "malformed", "short-ipv6"),
     Packet("IPv4 version 5", eth(IPV4, ipv4(6, TCP, version=5)), "malformed", "ip-version"),
     Packet("IPv6 version 4", eth(IPV6, ipv6(6, TCP, version=4)), "malformed", "ip-version"),
-    Packet("IPv4 header length 4", eth(IPV4, ipv4(6, TCP, ihl=4)), "malformed", "ipv4-header-length"),
-    Packet("IPv4 header length 0", eth(IPV4, ipv4(6, TCP, ihl=0)), "malformed", "ipv4-header-length"),
+    Packet(
+        "IPv4 header length 4", eth(IPV4, ipv4(6, TCP, ihl=4)), "malformed", "ipv4-header-length"
+    ),
+    Packet(
+        "IPv4 header length 0", eth(IPV4, ipv4(6, TCP, ihl=0)), "malformed", "ipv4-header-length"
+    ),
     Packet("IPv6 missing", eth(IPV6), "malformed", "short-ipv6"),
     Packet("IPv6 cut by a byte", eth(IPV6, ipv6(6)[:-1]), "malformed", "short-ipv6"),
     Packet("hop-by-hop options missing", eth(IPV6, ipv6(0)), "malformed", "short-extension"),
@@ -186,7 +194,10 @@ PACKETS = [
         "short-extension",
     ),
     Packet(
-        "second extension missing", eth(IPV6, ipv6(0, extension(60))), "malformed", "short-extension"
+        "second extension missing",
+        eth(IPV6, ipv6(0, extension(60))),
+        "malformed",
+        "short-extension",
     ),
     Packet(
         "fragment header cut", eth(IPV6, ipv6(44, fragment(6)[:-1])), "malformed", "short-extension"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from xdpctl.datapath.counters import Counters, Tally
 from xdpctl.datapath.program import RunningProgram, loaded_program
-from xdpctl.pylibbpf import ObjectProgram, TestRun
+from xdpctl.pylibbpf import ObjectProgram, RunResult
 
 PASS, DROP, ABORTED = 2, 1, 0  # enum xdp_action
 
@@ -17,7 +17,7 @@ PASS, DROP, ABORTED = 2, 1, 0  # enum xdp_action
 class Counted:
     """What one run of a frame added to the counters, by name and without the zeros."""
 
-    run: TestRun
+    run: RunResult
     protocols: dict[str, Tally]
     verdicts: dict[str, Tally]
     malformed: dict[str, int]
@@ -36,7 +36,7 @@ class Bench:
         run = self.program.test_run(frame, context=context, repeat=repeat)
         return self._named(run, self.running.read_sum().since(before))
 
-    def _named(self, run: TestRun, new: Counters) -> Counted:
+    def _named(self, run: RunResult, new: Counters) -> Counted:
         names = self.running.names
         return Counted(
             run,

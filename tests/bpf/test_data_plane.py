@@ -47,7 +47,7 @@ def test_packet_is_counted_once_as_what_it_is(counter: Bench, packet: Packet) ->
 
 @pytest.mark.parametrize("packet", PACKETS, ids=lambda packet: packet.name)
 def test_headers_outside_the_linear_part_are_read(counter: Bench, packet: Packet) -> None:
-    """Drivers may put any number of bytes into the linear part; the kernel's test run takes 14 up."""
+    """A driver may put any part of a frame there; a test run takes 14 bytes or more."""
     frame = packet.frame
     for linear in {14, 15, 17, 18, 33, 34, 40, 53, 54, 61, 62, len(frame) // 2, len(frame) - 1}:
         if FRAME_MIN <= linear < len(frame) and linear <= 3520:
@@ -147,7 +147,9 @@ def extension_chains(draw: st.DrawFn) -> bytes:
     for following in [*kinds[1:], draw(st.integers(0, 255))]:
         length = draw(st.sampled_from([0, 0, 0, 1, 2, 31, 255]))
         offset = draw(st.sampled_from([b"\0\0", b"\0\1", b"\0\7", b"\0\x08", b"\xff\xf8"]))
-        chain += bytes([following, length]) + offset + bytes(4 + draw(st.sampled_from([0, 4, 8, 16])))
+        chain += (
+            bytes([following, length]) + offset + bytes(4 + draw(st.sampled_from([0, 4, 8, 16])))
+        )
     frame = eth(0x86DD, ipv6(kinds[0], chain))
     return frame[: draw(st.integers(54, len(frame)))]
 

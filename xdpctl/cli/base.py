@@ -3,18 +3,20 @@ the answer to a verb that is not ours."""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from xdpctl.datapath.interfaces import all_interfaces, inside_namespace
 from xdpctl.errors import WrongUsage, XdpctlError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 WATCH_SECONDS_DEFAULT = 2.0
 WATCH_SECONDS_MIN = 0.1
@@ -49,13 +51,13 @@ FOREIGN_VERBS = {
 }
 
 
-@dataclass
 class Session:
     """What the common options say, given before or after the verb."""
 
-    netns: str | None = None
-    json: bool = False
-    verbose: bool = False
+    def __init__(self) -> None:
+        self.netns: str | None = None
+        self.json = False
+        self.verbose = False
 
 
 def session_of(context: click.Context) -> Session:
@@ -100,6 +102,17 @@ class Program(click.Group):
         super().__init__(*arguments, **settings)
         self.params += _common_options()
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # The reader, such as `head`, has what it wanted: click would exit with 1, and Python
+            # complain once more when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for names in COMMANDS.values() for name in names]
 
@@ -119,6 +132,8 @@ class Program(click.Group):
 
     def _right_verb(self, ctx: click.Context, name: str) -> str:
         ours = self.list_commands(ctx)
+        from difflib import get_close_matches  # noqa: PLC0415 - for those who mistype
+
         known = get_close_matches(name.lower(), [*ours, *FOREIGN_VERBS], n=1)
         if known and known[0] in ours:
             return f"did you mean: xdpctl {known[0]}"
@@ -161,6 +176,8 @@ class InterfaceName(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shells
+
         try:
             with inside_namespace(session_of(ctx).netns):
                 names = [each.name for each in all_interfaces()]

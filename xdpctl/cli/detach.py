@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
-from xdpctl.cli.documents import Document, heading, write_json
+from xdpctl.cli.documents import Document, counted_of, heading, write_json
 from xdpctl.cli.text import printable
 from xdpctl.datapath.hook import detach, mode_name, occupants
 from xdpctl.datapath.interfaces import Interface, all_interfaces, current_namespace, find_interface
@@ -45,9 +45,11 @@ def command(
             documents.append(
                 heading(interface, netns)
                 | {"mode": mode_name(gone.mode), "program_id": gone.program_id, "ours": gone.ours}
+                | counted_of(gone)
             )
             if not session_of(context).json:
-                click.echo(printable(f"{interface.name}: detached {gone}"))
+                after = f" after {gone.counted.packets:,} packets" if gone.counted else ""
+                click.echo(printable(f"{interface.name}: detached {gone}{after}"))
     if session_of(context).json:
         write_json(documents)
 

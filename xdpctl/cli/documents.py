@@ -10,6 +10,7 @@ import click
 
 from xdpctl.cli.text import rfc3339
 from xdpctl.datapath.counters import Counters, RowNames, Tally
+from xdpctl.datapath.hook import Occupant
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.snapshot import Snapshot
 from xdpctl.observe.rates import Interval
@@ -32,6 +33,11 @@ def one_or_all(documents: list[Document], *, single: bool) -> Document | list[Do
 
 def heading(interface: Interface, netns: str | None) -> Document:
     return {"interface": interface.name, "ifindex": interface.ifindex, "netns": netns}
+
+
+def counted_of(occupant: Occupant) -> Document:
+    counted = occupant.counted
+    return counted._asdict() if counted else {"packets": None, "bytes": None}
 
 
 def snapshot_heading(snapshot: Snapshot) -> Document:

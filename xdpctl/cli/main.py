@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import traceback
 from typing import Any, NoReturn
 
 import click
@@ -50,7 +48,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         result = xdpctl.main(words, prog_name="xdpctl", obj=session, standalone_mode=False)
-        sys.stdout.flush()
         sys.exit(result if isinstance(result, int) else 0)
     except XdpctlError as error:
         _fail(error, session, words)
@@ -58,14 +55,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(explain("bpf", error), session, words)
     except click.ClickException as error:
         _fail(_usage_error(error), session, words)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, such as `head`, has what it wanted. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         _fail(
@@ -82,6 +73,8 @@ def _usage_error(error: click.ClickException) -> WrongUsage:
 def _fail(error: XdpctlError, session: Session, words: list[str]) -> NoReturn:
     details = error.detail
     if session.verbose:
+        import traceback  # noqa: PLC0415 - for -v
+
         cause = error.__cause__ or error.__context__ or error
         details = "\n".join([*filter(None, [details]), *traceback.format_exception(cause)])
     # Usage errors come before the options have been read.

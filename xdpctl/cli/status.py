@@ -5,15 +5,14 @@ from __future__ import annotations
 import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
-from xdpctl.cli.documents import Document, heading, write_json
+from xdpctl.cli.documents import Document, counted_of, heading, write_json
 from xdpctl.cli.text import rfc3339, si
-from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.hook import Occupant, mode_name, occupants
 from xdpctl.datapath.interfaces import Interface, all_interfaces, current_namespace, find_interface
-from xdpctl.datapath.snapshot import Reader, not_attached
-from xdpctl.errors import NoSuchInterface, NotAttached
+from xdpctl.datapath.snapshot import not_attached
+from xdpctl.errors import NoSuchInterface
 
-Row = tuple[Interface, Occupant, Tally | None]
+Row = tuple[Interface, Occupant]
 
 
 @click.command(
@@ -40,39 +39,28 @@ def command(context: click.Context, interface: str | None) -> None:
         _print(rows)
     elif interface is None:
         click.echo("no interface has an XDP program")
-    if interface is not None and not any(occupant.ours for _, occupant, _ in rows):
+    if interface is not None and not any(occupant.ours for _, occupant in rows):
         raise not_attached(found[0].name)
 
 
 def _rows_of(interface: Interface) -> list[Row]:
     try:
-        return [(interface, each, _counted(interface, each)) for each in occupants(interface)]
+        return [(interface, each) for each in occupants(interface)]
     except NoSuchInterface:
         return []  # deleted since it was listed
 
 
-def _counted(interface: Interface, occupant: Occupant) -> Tally | None:
-    if not occupant.ours:
-        return None
-    try:
-        with Reader(interface) as reader:
-            return reader.snapshot().total.total
-    except NotAttached:
-        return None  # detached meanwhile
-
-
 def _document(row: Row, netns: str | None) -> Document:
-    interface, occupant, counted = row
+    interface, occupant = row
     attached_at = occupant.attached_at_ns
-    return heading(interface, netns) | {
+    document = heading(interface, netns) | {
         "mode": mode_name(occupant.mode),
         "ours": occupant.ours,
         "program_id": occupant.program_id,
         "program_name": occupant.program_name,
         "attached_at": None if attached_at is None else rfc3339(attached_at),
-        "packets": counted.packets if counted else None,
-        "bytes": counted.bytes if counted else None,
     }
+    return document | counted_of(occupant)
 
 
 def _print(rows: list[Row]) -> None:
@@ -85,8 +73,8 @@ def _print(rows: list[Row]) -> None:
             f"{occupant.program_name} ({occupant.program_id})",
             "xdpctl" if occupant.ours else "foreign",
             attached_for(occupant.attached_at_ns),
-            f"{counted.packets:,}" if counted else "-",
-            si(counted.bytes, "B") if counted else "-",
+            f"{occupant.counted.packets:,}" if occupant.counted else "-",
+            si(occupant.counted.bytes, "B") if occupant.counted else "-",
         )
-        for interface, occupant, counted in rows
+        for interface, occupant in rows
     )

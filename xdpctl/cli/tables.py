@@ -52,11 +52,13 @@ def print_stats(
         ),
     ]
     for title, rows, rates in sections:
+        out.print()
         out.print(_tally_table(title, rows, rates, interval))
     _print_malformed(out, names, total)
     if per_cpu:
         for cpu, counters in enumerate(snapshot.per_cpu):
             rows = list(zip(names.protocols, counters.protocols, strict=True))
+            out.print()
             out.print(_tally_table(f"cpu {cpu}", rows, None, None))
 
 
@@ -88,6 +90,7 @@ def _tally_table(
 
 def _print_malformed(out: Console, names: RowNames, total: Counters) -> None:
     if any(total.malformed):
+        out.print()
         table = _table(("malformed because", _NAME_WIDTH), ("packets", _PACKETS_WIDTH))
         for name, packets in zip(names.malformed, total.malformed, strict=True):
             if packets:
@@ -99,6 +102,7 @@ def print_histogram(snapshot: Snapshot, counters: Counters) -> None:
     """Packet sizes as bars, from the smallest that came to the largest."""
     out = console()
     out.print(_heading(snapshot), style="bold")
+    out.print()
     counted = [row for row, packets in enumerate(counters.sizes) if packets]
     if not counted:
         out.print("no packets")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from operator import add, sub
 from typing import Any, NamedTuple, Self
 
@@ -71,8 +70,7 @@ class SizeRange(NamedTuple):
     last: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RowNames:
+class RowNames(NamedTuple):
     """What the rows of `Counters` stand for, as the running program's own BTF tells it."""
 
     protocols: tuple[str, ...]

@@ -7,9 +7,10 @@ somebody else's tool, never overwrite each other unnoticed.
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
+from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface, command_line
 from xdpctl.datapath.kernel import explain, explained, require_privileges
 from xdpctl.datapath.program import NotOursError, RunningProgram, loaded_program
@@ -37,8 +38,7 @@ class RequestedMode(Enum):
     HW = Mode.HW
 
 
-@dataclass(frozen=True, slots=True)
-class Occupant:
+class Occupant(NamedTuple):
     """A program on a hook. `attached_at_ns` (CLOCK_REALTIME) is known of ours alone."""
 
     mode: Mode
@@ -46,13 +46,14 @@ class Occupant:
     program_name: str
     ours: bool
     attached_at_ns: int | None = None
+    counted: Tally | None = None
+    """All packets so far; known of ours alone."""
 
     def __str__(self) -> str:
         return f"program {self.program_name} (id {self.program_id}, {mode_name(self.mode)} mode)"
 
 
-@dataclass(frozen=True, slots=True)
-class AttachResult:
+class AttachResult(NamedTuple):
     """What `attach` found or did. `fallback_reason` says why automatic mode took SKB mode."""
 
     mode: Mode
@@ -82,7 +83,9 @@ def occupants(interface: Interface) -> tuple[Occupant, ...]:
 def _occupant(attached: xdp.Attached) -> Occupant | None:
     try:
         with RunningProgram(attached.program_id) as ours:
-            return Occupant(attached.mode, attached.program_id, "xdpctl", True, ours.attached_at_ns)
+            counted = ours.read_sum().total
+            since = ours.attached_at_ns
+            return Occupant(attached.mode, attached.program_id, "xdpctl", True, since, counted)
     except NotOursError:
         with Program.from_id(attached.program_id) as foreign:
             return Occupant(attached.mode, attached.program_id, foreign.info.name, False)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
+from typing import NamedTuple
 
 from xdpctl.datapath.kernel import sudo_command
 from xdpctl.errors import MissingPrivilege, NoSuchInterface, NoSuchNamespace
@@ -19,11 +16,10 @@ from xdpctl.pylibbpf import netns
 # The namespace as the user named it, for the commands that hints show.
 _chosen_namespace: ContextVar[str | None] = ContextVar("chosen_namespace", default=None)
 
-_NETNS_DIRECTORY = Path("/run/netns")  # where `ip netns` keeps names (ip-netns(8))
+_NETNS_DIRECTORY = "/run/netns"  # where `ip netns` keeps names (ip-netns(8))
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(NamedTuple):
     """An interface of the calling thread's network namespace. The index stays its own when it is
     renamed, and is what everything below works with."""
 
@@ -37,6 +33,8 @@ def find_interface(name: str) -> Interface:
         ifindex = socket.if_nametoindex(name)
         return Interface(socket.if_indextoname(ifindex), ifindex)
     except (OSError, ValueError):
+        from difflib import get_close_matches  # noqa: PLC0415 - for those who mistype
+
         near = get_close_matches(name, [each.name for each in all_interfaces()], n=1)
         hint = f"did you mean {near[0]}?" if near else "`ip link` lists them"
         raise NoSuchInterface(name, hint) from None
@@ -62,7 +60,7 @@ def inside_namespace(name: str | None) -> Iterator[None]:
     if name is None:
         yield
         return
-    path = Path(name) if "/" in name else _NETNS_DIRECTORY / name
+    path = name if "/" in name else os.path.join(_NETNS_DIRECTORY, name)
     # Entered by hand, so that an OSError of the caller's body is not taken for one of ours.
     namespace = netns.entered(path)
     try:
@@ -74,7 +72,7 @@ def inside_namespace(name: str | None) -> Iterator[None]:
         ) from None
     except OSError as error:
         names = ", ".join(namespace_names()) or "none"
-        reason = "no such network namespace" if not path.exists() else error.strerror
+        reason = "no such network namespace" if not os.path.exists(path) else error.strerror
         raise NoSuchNamespace(f"{name}: {reason}", hint=f"named namespaces: {names}") from None
     token = _chosen_namespace.set(name)
     try:
@@ -86,6 +84,8 @@ def inside_namespace(name: str | None) -> Iterator[None]:
 
 def command_line(*words: str) -> str:
     """A command of ours that acts in the namespace that the user has chosen, to be shown."""
+    import shlex  # noqa: PLC0415 - for hints
+
     namespace = _chosen_namespace.get()
     chosen = ["--netns", namespace] if namespace else []
     return shlex.join(["xdpctl", *words, *chosen])
@@ -104,7 +104,7 @@ def current_namespace() -> str | None:
     mine = os.stat("/proc/thread-self/ns/net")
     for name in namespace_names():
         try:
-            other = os.stat(_NETNS_DIRECTORY / name)
+            other = os.stat(os.path.join(_NETNS_DIRECTORY, name))
         except OSError:
             continue  # deleted meanwhile
         if (other.st_dev, other.st_ino) == (mine.st_dev, mine.st_ino):

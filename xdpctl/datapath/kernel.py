@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +47,8 @@ def require_privileges() -> None:
 
 def sudo_command() -> str:
     """This very command for sudo, whose PATH does not hold a virtual environment's scripts."""
+    import shlex  # noqa: PLC0415 - for hints
+
     script = os.path.abspath(sys.argv[0])
     program = [sys.executable, "-m", "xdpctl"] if script.endswith(".py") else [script]
     return shlex.join(["sudo", *program, *sys.argv[1:]])

@@ -6,11 +6,11 @@ program's own BTF. A program is ours when type, name, BTF and the maps' shapes s
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import reduce
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -29,7 +29,7 @@ from xdpctl.pylibbpf import (
 )
 from xdpctl.pylibbpf.btf import Kind
 
-BPF_OBJECT = Path(__file__).parent.parent / "data" / "xdpctl.bpf.o"
+BPF_OBJECT = os.path.join(os.path.dirname(__file__), os.pardir, "data", "xdpctl.bpf.o")
 
 SCHEMA_VERSION = 1
 """The META_SCHEMA_VERSION of bpf/types.h that this code understands."""
@@ -68,7 +68,12 @@ def loaded_program(offload_to: int | None = None) -> Iterator[ObjectProgram]:
             program.set_ifindex(offload_to)
             obj.maps.counters.set_ifindex(offload_to)
         obj.load()
-        assert obj.btf is not None  # we compile with -g
+        if obj.btf is None or not program.info.btf_id:
+            # Nobody could find out later whose it is, and what its maps hold.
+            raise BadInstallation(
+                "the program has no BTF, either in its object or in this kernel",
+                hint="compile it with `clang -g`, and keep .BTF when stripping",
+            )
         obj.maps.meta[0] = {
             "magic": obj.btf.enum("meta_format")["META_MAGIC"],
             "schema_version": SCHEMA_VERSION,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from xdpctl.datapath.counters import Counters, RowNames
 from xdpctl.datapath.hook import mode_name
@@ -23,15 +22,14 @@ from xdpctl.pylibbpf import xdp
 from xdpctl.pylibbpf.xdp import Mode
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The counts of one interface.
 
     Attributes:
         netns: the name of its network namespace, None where it has none.
         attached_at_ns, timestamp_ns: on CLOCK_REALTIME.
         monotonic_ns: the same moment as `timestamp_ns`, for rates.
-        per_cpu: counts by possible CPU.
+        per_cpu, total: counts by possible CPU, and of all together.
         names: what the rows of the counts stand for.
     """
 
@@ -43,12 +41,8 @@ class Snapshot:
     timestamp_ns: int
     monotonic_ns: int
     per_cpu: tuple[Counters, ...]
+    total: Counters
     names: RowNames
-
-    @cached_property
-    def total(self) -> Counters:
-        """The counts of all CPUs together."""
-        return reduce(Counters.plus, self.per_cpu)
 
     @property
     def mode_name(self) -> str:
@@ -104,6 +98,7 @@ class Reader:
             timestamp_ns=time.time_ns(),
             monotonic_ns=time.monotonic_ns(),
             per_cpu=per_cpu,
+            total=reduce(Counters.plus, per_cpu),
             names=program.names,
         )
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xdpctl.datapath.counters import Counters
 from xdpctl.datapath.snapshot import Reader, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """What was counted between two snapshots of an interface.
 
     Attributes:

@@ -26,9 +26,10 @@ from xdpctl.pylibbpf.info import (
     map_ids,
     program_ids,
 )
+from xdpctl.pylibbpf.links import Link
 from xdpctl.pylibbpf.maps import Map, MapType, possible_cpus
 from xdpctl.pylibbpf.objects import Object, ObjectMap, ObjectProgram
-from xdpctl.pylibbpf.programs import Program, TestRun, xdp_context
+from xdpctl.pylibbpf.programs import Program, RunResult, xdp_context
 from xdpctl.pylibbpf.ringbuf import RingBuffer
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Codec",
     "CompileError",
     "LibraryError",
+    "Link",
     "LinkInfo",
     "Map",
     "MapInfo",
@@ -51,7 +53,7 @@ __all__ = [
     "PylibbpfError",
     "Record",
     "RingBuffer",
-    "TestRun",
+    "RunResult",
     "VerifierError",
     "libbpf_version",
     "link_ids",

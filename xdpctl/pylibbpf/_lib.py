@@ -58,7 +58,7 @@ _SIGNATURES = (
     Signature("bpf_object__next_program", _p, (_p, _p), Fails.NEVER),
     # maps of an object
     Signature("bpf_map__name", _s, (_p,), Fails.NEVER),
-    Signature("bpf_map__fd", _i, (_p,), Fails.NEGATIVE),
+    Signature("bpf_map__fd", _i, (_p,), Fails.NEVER),
     Signature("bpf_map__type", _i, (_p,), Fails.NEVER),
     Signature("bpf_map__key_size", _u, (_p,), Fails.NEVER),
     Signature("bpf_map__value_size", _u, (_p,), Fails.NEVER),
@@ -78,6 +78,10 @@ _SIGNATURES = (
     Signature("bpf_program__fd", _i, (_p,), Fails.NEGATIVE),
     Signature("bpf_program__set_autoload", _i, (_p, _b), Fails.NEGATIVE),
     Signature("bpf_program__set_ifindex", None, (_p, _u), Fails.NEVER),
+    Signature("bpf_program__attach", _p, (_p,), Fails.NULL),
+    Signature("bpf_program__attach_xdp", _p, (_p, _i), Fails.NULL),
+    Signature("bpf_link__fd", _i, (_p,), Fails.NEGATIVE),
+    Signature("bpf_link__destroy", _i, (_p,), Fails.NEGATIVE),
     # the bpf() system call
     Signature("bpf_map_create", _i, (_i, _s, _u, _u, _u, _p), Fails.NEGATIVE),
     Signature("bpf_map_lookup_elem", _i, (_i, _p, _p), Fails.NEGATIVE),

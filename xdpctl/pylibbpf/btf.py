@@ -7,14 +7,18 @@ every walk is bounded. Turning values into Python objects and back is `codec`'s 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from xdpctl.pylibbpf.errors import BtfError
 
 _HEADER = struct.Struct("=HBBIIIII")
 _MAGIC = 0xEB9F
-_BTF_BYTES_MAX = 64 << 20
+_BTF_BYTES_MAX = 16 << 20  # the kernel's own bound (BTF_MAX_SIZE)
+# Names may share their ends. Without a bound a blob could have each type name one huge string.
+_NAMES_SHARED_MAX = 4
 _RESOLVE_DEPTH_MAX = 32  # the kernel's own bound on nested types (MAX_RESOLVE_DEPTH)
 
 
@@ -58,8 +62,7 @@ _TRAILERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A member of a struct or union, a variable of a data section.
 
     `offset_bits` counts from the start; `width_bits` is 0 unless it is a bit field.
@@ -71,8 +74,7 @@ class Member:
     width_bits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(NamedTuple):
     """One type. Which of the fields mean something depends on `kind`."""
 
     kind: Kind
@@ -86,7 +88,7 @@ class Type:
     signed: bool = False
     boolean: bool = False
     members: tuple[Member, ...] = ()
-    values: dict[str, int] = field(default_factory=dict)
+    values: Mapping[str, int] = MappingProxyType({})
     """Names and values of an ENUM or ENUM64."""
 
 
@@ -116,7 +118,7 @@ class Btf:
         """The id of the first type of that kind and name."""
         return self._by_name.get((kind, name))
 
-    def enum(self, name: str) -> dict[str, int]:
+    def enum(self, name: str) -> Mapping[str, int]:
         """Names and values of an enum. Raises BtfError when there is none of that name."""
         for kind in (Kind.ENUM, Kind.ENUM64):
             type_id = self.find(kind, name)
@@ -160,11 +162,20 @@ def _sections(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def _parse_types(data: bytes, strings: bytes) -> list[Type]:
+    names: dict[int, str] = {}
+    names_left = len(strings) * _NAMES_SHARED_MAX
+
     def name_at(offset: int) -> str:
-        end = strings.find(b"\0", offset)
-        if offset >= len(strings) or end < 0:
-            raise BtfError("BTF names a string behind its end")
-        return strings[offset:end].decode(errors="replace")
+        nonlocal names_left
+        if offset not in names:
+            end = strings.find(b"\0", offset)
+            if offset >= len(strings) or end < 0:
+                raise BtfError("BTF names a string behind its end")
+            names_left -= end - offset
+            if names_left < 0:
+                raise BtfError("BTF has more names than its strings can hold")
+            names[offset] = strings[offset:end].decode(errors="replace")
+        return names[offset]
 
     types: list[Type] = []
     at = 0

@@ -7,15 +7,19 @@
 | arrays                             | tuple; arrays of one-byte integers are bytes        |
 | structs, unions                    | Record: attributes, those of anonymous members too  |
 
+To write a struct or a union, give a Record, a dict or any object with attributes. Members not given
+are zero; members that there are not, and members of a union that contradict each other, are errors.
+
 A whole value is unpacked by one `struct` call and then built from the flat sequence. Bit fields and
 unions, which `struct` cannot express, travel in it as raw bytes.
 """
 
 from __future__ import annotations
 
+import operator
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -24,8 +28,10 @@ from xdpctl.pylibbpf.btf import Btf, Kind, Member, Type
 from xdpctl.pylibbpf.errors import BtfError
 
 VALUE_BYTES_MAX = 16 << 20
+_FORMAT_CHARS_MAX = 1 << 20  # `struct` keeps some 32 bytes for each
 _DEPTH_MAX = 32
 _INT_FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_NO_NAMES: frozenset[str] = frozenset()
 _FLOAT_FORMATS = {2: "e", 4: "f", 8: "d"}
 
 
@@ -37,11 +43,19 @@ class Record(SimpleNamespace):
 
 
 class _Codec(Protocol):
-    """`format` is a `struct` format without byte order; `build` takes that many flat values."""
+    """`format` is a `struct` format without byte order; `build` takes that many flat values.
+
+    `names` are the members of a struct or union and of anonymous ones in it, `zero` is what stands
+    for a member that is not given, `depth` is the levels of types below.
+    """
 
     size: int
     format: str
+    names: frozenset[str]
+    depth: int
 
+    @property
+    def zero(self) -> Any: ...
     def build(self, flat: Iterator[Any]) -> Any: ...
     def flatten(self, value: Any, flat: list[Any]) -> None: ...
 
@@ -51,11 +65,15 @@ class Codec:
 
     Attributes:
         size: bytes of a value.
+        names: the members of a struct or union; none for other types.
+        depth: levels of types below.
     """
 
     def __init__(self, btf: Btf, type_id: int, depth: int = 0) -> None:
         self._codec = _compile(btf, type_id, depth)
         self.size = self._codec.size
+        self.names = self._codec.names
+        self.depth = self._codec.depth
         self._struct = struct.Struct("=" + self._codec.format)
 
     def decode(self, data: bytes | bytearray | memoryview, offset: int = 0) -> Any:
@@ -71,7 +89,9 @@ class Codec:
         try:
             self._codec.flatten(value, flat)
             return self._struct.pack(*flat)
-        except (struct.error, TypeError) as error:
+        except BtfError:
+            raise
+        except (struct.error, TypeError, ValueError, OverflowError) as error:
             raise BtfError(f"{value!r} does not fit the type: {error}") from None
 
 
@@ -89,12 +109,18 @@ class BytesCodec:
             data = value.to_bytes(self.size, sys.byteorder) if isinstance(value, int) else value
         except OverflowError as error:
             raise BtfError(f"{value!r} does not fit {self.size} bytes: {error}") from None
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise BtfError(f"{value!r} is neither bytes nor an integer")
         if len(data) != self.size:
             raise BtfError(f"{len(data)} bytes given where {self.size} are needed")
         return bytes(data)
 
 
 class _Scalar:
+    names = _NO_NAMES
+    depth = 0
+    zero: Any = 0
+
     def __init__(self, size: int, format_: str) -> None:
         self.size = size
         self.format = format_
@@ -117,32 +143,45 @@ class _WideInt(_Scalar):
         return int.from_bytes(next(flat), sys.byteorder, signed=self._signed)
 
     def flatten(self, value: Any, flat: list[Any]) -> None:
-        try:
-            flat.append(int(value).to_bytes(self.size, sys.byteorder, signed=self._signed))
-        except OverflowError as error:
-            raise BtfError(f"{value!r} does not fit {self.size} bytes: {error}") from None
+        integer = operator.index(value)
+        flat.append(integer.to_bytes(self.size, sys.byteorder, signed=self._signed))
 
 
 class _Bytes(_Scalar):
     """An array of one-byte integers; a shorter value is filled up with zeros, as in C."""
 
+    zero = b""
+
     def __init__(self, size: int) -> None:
         super().__init__(size, f"{size}s")
 
     def flatten(self, value: Any, flat: list[Any]) -> None:
-        data = value.encode() if isinstance(value, str) else bytes(value)
+        data = value.encode() if isinstance(value, str) else value
+        if not isinstance(data, bytes | bytearray | memoryview):
+            data = bytes([*data])  # not bytes(data), for which an integer is a length
         if len(data) > self.size:
             raise BtfError(f"{len(data)} bytes given where {self.size} fit")
-        flat.append(data)
+        flat.append(bytes(data))
 
 
 class _Array:
+    names = _NO_NAMES
+
     def __init__(self, element: _Codec, length: int) -> None:
         _check_size(element.size * length)
         self.size = element.size * length
-        self.format = element.format * length
         self._element = element
         self._length = length if element.size else 0
+        if len(element.format) == 1:  # compact, and much less for `struct` to keep
+            self.format = f"{self._length}{element.format}"
+        else:
+            _check_format(len(element.format) * self._length)
+            self.format = element.format * self._length
+        self.depth = element.depth + 1
+
+    @property
+    def zero(self) -> tuple[Any, ...]:
+        return (self._element.zero,) * self._length
 
     def build(self, flat: Iterator[Any]) -> tuple[Any, ...]:
         build = self._element.build
@@ -158,23 +197,31 @@ class _Array:
 class _Struct:
     """A struct without bit fields, padding included."""
 
+    zero: Mapping[str, Any] = {}
+
     def __init__(self, btf: Btf, type_: Type, depth: int) -> None:
         _check_size(type_.size)
         self.size = type_.size
         self._members: list[tuple[str, _Codec]] = []
         formats: list[str] = []
-        end = 0
+        end = length = 0
         for member in type_.members:
             codec = _compile(btf, member.type_id, depth)
             offset = member.offset_bits // 8
-            if not codec.size:
-                continue  # takes no bytes: a flexible array, a struct without members
+            if not codec.size or not (member.name or codec.names):
+                continue  # takes no bytes, such as a flexible array, or has no name to go by
             if offset < end or offset + codec.size > type_.size:
                 raise BtfError(f"BTF struct {type_.name}: member {member.name} does not fit")
-            formats += [f"{offset - end}x", codec.format]
+            formats += [_padding(offset - end), codec.format]
             end = offset + codec.size
+            length += len(codec.format)
+            _check_format(length)
             self._members.append((member.name, codec))
-        self.format = "".join(formats) + f"{type_.size - end}x"
+        self.format = "".join(formats) + _padding(type_.size - end)
+        self.names = _NO_NAMES.union(
+            *([name] if name else codec.names for name, codec in self._members)
+        )
+        self.depth = 1 + max((codec.depth for _, codec in self._members), default=0)
 
     def build(self, flat: Iterator[Any]) -> Record:
         fields: dict[str, Any] = {}
@@ -186,86 +233,152 @@ class _Struct:
         return Record(**fields)
 
     def flatten(self, value: Any, flat: list[Any]) -> None:
+        given = _given(value, self.names)
         for name, codec in self._members:
-            codec.flatten(_part(value, name) if name else value, flat)
+            part = given.get(name, codec.zero) if name else _only(given, codec.names)
+            codec.flatten(part, flat)
+
+
+class _Whole:
+    """A member of a union, or of a struct with bit fields, that takes whole bytes."""
+
+    def __init__(self, codec: Codec, member: Member) -> None:
+        self.names = frozenset([member.name]) if member.name else codec.names
+        self.bits = codec.size * 8
+        self.depth = codec.depth
+        self._codec = codec
+        self._start = member.offset_bits // 8
+
+    def read(self, raw: bytes) -> Any:
+        return self._codec.decode(raw, self._start)
+
+    def write(self, raw: bytearray, value: Any) -> None:
+        raw[self._start : self._start + self._codec.size] = self._codec.encode(value)
+
+
+class _BitField:
+    """A member that takes some bits."""
+
+    depth = 0
+
+    def __init__(self, type_: Type, member: Member, size: int) -> None:
+        self.names = frozenset([member.name]) if member.name else _NO_NAMES
+        self.bits = member.width_bits
+        self._type = type_
+        self._mask = (1 << self.bits) - 1
+        from_the_end = size * 8 - member.offset_bits - self.bits
+        self._shift = member.offset_bits if sys.byteorder == "little" else from_the_end
+
+    def read(self, raw: bytes) -> int:
+        value = int.from_bytes(raw, sys.byteorder) >> self._shift & self._mask
+        if self._type.signed and value >> (self.bits - 1):
+            value -= 1 << self.bits
+        return bool(value) if self._type.boolean else value
+
+    def write(self, raw: bytearray, value: int) -> None:
+        signed = self._type.signed
+        lowest, highest = (~(self._mask >> 1), self._mask >> 1) if signed else (0, self._mask)
+        if not lowest <= value <= highest:
+            raise BtfError(f"{value} does not fit {self.bits} bits")
+        whole = int.from_bytes(raw, sys.byteorder) & ~(self._mask << self._shift)
+        whole |= (value & self._mask) << self._shift
+        raw[:] = whole.to_bytes(len(raw), sys.byteorder)
 
 
 class _Overlaid:
     """A union, or a struct with bit fields: members read from and written to the same bytes."""
+
+    zero: Mapping[str, Any] = {}
 
     def __init__(self, btf: Btf, type_: Type, depth: int) -> None:
         _check_size(type_.size)
         self.size = type_.size
         self.format = f"{type_.size}s"
         self._is_union = type_.kind is Kind.UNION
-        self._members: list[tuple[Member, Codec | None, bool]] = []
+        self._members: list[tuple[str, _Whole | _BitField]] = []
         for member in type_.members:
-            resolved = btf.resolve(member.type_id)
-            width = member.width_bits
-            codec = None if width else Codec(btf, member.type_id, depth)
-            bits = width or (codec.size * 8 if codec else 0)
-            if not bits:
+            part = (
+                _BitField(btf.resolve(member.type_id), member, type_.size)
+                if member.width_bits
+                else _Whole(Codec(btf, member.type_id, depth), member)
+            )
+            if not part.bits or not part.names:
                 continue
-            if member.offset_bits + bits > type_.size * 8:
+            if member.offset_bits + part.bits > type_.size * 8:
                 raise BtfError(f"BTF type {type_.name}: member {member.name} does not fit")
-            self._members.append((member, codec, resolved.signed))
-
-    def _shift(self, member: Member) -> int:
-        if sys.byteorder == "little":
-            return member.offset_bits
-        return self.size * 8 - member.offset_bits - member.width_bits
+            self._members.append((member.name, part))
+        if self._is_union:
+            # Written in this order: what the largest leaves out as padding may be another's.
+            self._members.sort(key=lambda item: -item[1].bits)
+        self.names = _NO_NAMES.union(*(part.names for _, part in self._members))
+        self.depth = 1 + max((part.depth for _, part in self._members), default=0)
 
     def build(self, flat: Iterator[Any]) -> Record:
         raw = next(flat)
         fields: dict[str, Any] = {}
-        for member, codec, signed in self._members:
-            if codec:
-                value = codec.decode(raw, member.offset_bits // 8)
-            else:
-                value = int.from_bytes(raw, sys.byteorder) >> self._shift(member)
-                value &= (1 << member.width_bits) - 1
-                if signed and value >> (member.width_bits - 1):
-                    value -= 1 << member.width_bits
-            fields |= {member.name: value} if member.name else vars(value)
+        for name, part in self._members:
+            value = part.read(raw)
+            fields |= {name: value} if name else vars(value)
         return Record(**fields)
 
     def flatten(self, value: Any, flat: list[Any]) -> None:
         if isinstance(value, bytes):
+            if len(value) != self.size:
+                raise BtfError(f"{len(value)} bytes given where {self.size} are needed")
             flat.append(value)
             return
+        given = _given(value, self.names)
         raw = bytearray(self.size)
-        for member, codec, _ in self._members:
-            part = _part(value, member.name, None) if member.name else value
-            if part is None:
-                continue
-            if codec:
-                start = member.offset_bits // 8
-                raw[start : start + codec.size] = codec.encode(part)
-            else:
-                self._insert(raw, member, part)
-            if self._is_union and member.name:
-                break
+        written: list[tuple[_Whole | _BitField, Any]] = []
+        for name, part in self._members:
+            if given.keys() & part.names:
+                written.append((part, given[name] if name else _only(given, part.names)))
+                part.write(raw, written[-1][1])
+        if self._is_union and len(written) > 1:
+            self._check_agreement(bytes(raw), written)
         flat.append(bytes(raw))
 
-    def _insert(self, raw: bytearray, member: Member, value: int) -> None:
-        mask = (1 << member.width_bits) - 1
-        if not -(mask + 1) // 2 <= value <= mask:
-            raise BtfError(f"{value} does not fit the {member.width_bits} bits of {member.name}")
-        whole = int.from_bytes(raw, sys.byteorder) & ~(mask << self._shift(member))
-        whole |= (value & mask) << self._shift(member)
-        raw[:] = whole.to_bytes(self.size, sys.byteorder)
+    def _check_agreement(self, raw: bytes, written: list[tuple[_Whole | _BitField, Any]]) -> None:
+        for part, value in written:
+            meant, stored = bytearray(self.size), bytearray(self.size)
+            part.write(meant, value)
+            part.write(stored, part.read(raw))
+            if meant != stored:
+                raise BtfError(f"members of a union contradict each other: {sorted(part.names)}")
 
 
-def _part(value: Any, name: str, default: Any = 0) -> Any:
-    """A member out of a mapping or an object. One that is not given is zero, as in C."""
-    if isinstance(value, dict):
-        return value.get(name, default)
-    return getattr(value, name, default)
+def _given(value: Any, names: frozenset[str]) -> Mapping[str, Any]:
+    """The members that a mapping or an object gives for a struct or union of these names."""
+    if isinstance(value, Mapping):
+        given = value
+    elif isinstance(value, SimpleNamespace):
+        given = vars(value)
+    else:
+        given = {name: getattr(value, name) for name in names if hasattr(value, name)}
+        if not given or isinstance(value, int | float):  # whose .real and .imag are no members
+            raise BtfError(f"{value!r} has none of the members of a struct or union")
+    unknown = given.keys() - names
+    if unknown:
+        raise BtfError(f"there is no member {', '.join(map(str, unknown))}")
+    return given
+
+
+def _only(given: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in names}
 
 
 def _check_size(size: int) -> None:
     if size > VALUE_BYTES_MAX:
         raise BtfError(f"a value of {size} bytes is too large to decode")
+
+
+def _check_format(length: int) -> None:
+    if length > _FORMAT_CHARS_MAX:
+        raise BtfError("a value of so many members is too large to decode")
+
+
+def _padding(size: int) -> str:
+    return f"{size}x" if size else ""
 
 
 # One for each type of each BTF: types that share members would otherwise be compiled anew at
@@ -277,7 +390,10 @@ def _compile(btf: Btf, type_id: int, depth: int) -> _Codec:
     known = _compiled.setdefault(btf, {})
     if type_id not in known:
         known[type_id] = _compile_new(btf, type_id, depth)
-    return known[type_id]
+    codec = known[type_id]
+    if depth + codec.depth > _DEPTH_MAX:
+        raise BtfError("BTF types are nested too deeply")
+    return codec
 
 
 def _compile_new(btf: Btf, type_id: int, depth: int) -> _Codec:

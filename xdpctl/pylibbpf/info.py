@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes as ct
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xdpctl.pylibbpf._lib import lib
 from xdpctl.pylibbpf.btf import Btf
@@ -101,8 +101,7 @@ class _LinkInfo(ct.Structure):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramInfo:
+class ProgramInfo(NamedTuple):
     """A loaded program. `type` is an `enum bpf_prog_type` (XDP: 6), `name` at most 15 characters,
     `tag` the SHA-1-based tag of its instructions, `loaded_at_ns` counts on CLOCK_BOOTTIME."""
 
@@ -120,8 +119,7 @@ class ProgramInfo:
     run_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class MapInfo:
+class MapInfo(NamedTuple):
     """A map. `type` is an `enum bpf_map_type`; sizes in bytes; BTF ids are 0 if there is none."""
 
     id: int
@@ -136,8 +134,7 @@ class MapInfo:
     btf_value_type_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class LinkInfo:
+class LinkInfo(NamedTuple):
     """A bpf_link. `type` is an `enum bpf_link_type` (XDP: 6); `ifindex` is None for other types."""
 
     id: int

@@ -16,7 +16,7 @@ from typing import Any, Self
 from xdpctl.pylibbpf._lib import lib
 from xdpctl.pylibbpf.btf import Btf
 from xdpctl.pylibbpf.codec import BytesCodec, Codec
-from xdpctl.pylibbpf.errors import BpfError
+from xdpctl.pylibbpf.errors import BpfError, BtfError
 from xdpctl.pylibbpf.fd import Fd
 from xdpctl.pylibbpf.info import MapInfo, load_btf, map_info
 
@@ -41,6 +41,7 @@ ANY, NOEXIST, EXIST = 0, 1, 2
 """Flags of an update: create or replace, create only, replace only (BPF_ANY, ...)."""
 
 F_NO_PREALLOC = 1 << 0
+F_RDONLY_PROG = 1 << 7
 F_MMAPABLE = 1 << 10
 
 _PER_CPU = {MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH}
@@ -75,10 +76,7 @@ class _CreateOptions(ct.Structure):
 class MapAccess:
     """What can be done with any map whose descriptor, shape and codecs are known."""
 
-    def __init__(
-        self, fd: int, info: MapInfo, key: Codec | BytesCodec, value: Codec | BytesCodec
-    ) -> None:
-        self._map_fd = fd
+    def __init__(self, info: MapInfo, key: Codec | BytesCodec, value: Codec | BytesCodec) -> None:
         self.info = info
         self._key = key
         self._value = value
@@ -88,15 +86,18 @@ class MapAccess:
         self._value_bytes = self._stride * (possible_cpus() if self._per_cpu else 1)
         self._subject = f"map {info.name}"
 
+    @property
+    def fd(self) -> int:
+        """Asked for at each call: a number kept longer than its file might be another file's."""
+        raise NotImplementedError
+
     # one at a time
 
     def __getitem__(self, key: Any) -> Any:
         """The value. Raises KeyError when there is none, BpfError, BtfError."""
         value = ct.create_string_buffer(self._value_bytes)
         try:
-            lib.bpf_map_lookup_elem(
-                self._map_fd, self._key.encode(key), value, subject=self._subject
-            )
+            lib.bpf_map_lookup_elem(self.fd, self._key.encode(key), value, subject=self._subject)
         except BpfError as error:
             raise self._key_error(error, key) from None
         return self._decode(value.raw)
@@ -117,13 +118,13 @@ class MapAccess:
         """Store a value. Raises BpfError (EEXIST, ENOENT by `flags`; E2BIG: full), BtfError."""
         encoded = self._encode(value)
         lib.bpf_map_update_elem(
-            self._map_fd, self._key.encode(key), encoded, flags, subject=self._subject
+            self.fd, self._key.encode(key), encoded, flags, subject=self._subject
         )
 
     def __delitem__(self, key: Any) -> None:
         """Raises KeyError when there is none, BpfError."""
         try:
-            lib.bpf_map_delete_elem(self._map_fd, self._key.encode(key), subject=self._subject)
+            lib.bpf_map_delete_elem(self.fd, self._key.encode(key), subject=self._subject)
         except BpfError as error:
             raise self._key_error(error, key) from None
 
@@ -133,7 +134,7 @@ class MapAccess:
         following = ct.create_string_buffer(self.info.key_size)
         while True:
             try:
-                lib.bpf_map_get_next_key(self._map_fd, key, following, subject=self._subject)
+                lib.bpf_map_get_next_key(self.fd, key, following, subject=self._subject)
             except BpfError as error:
                 if error.errno == errno.ENOENT:
                     return
@@ -153,7 +154,8 @@ class MapAccess:
 
     def lookup_batch(self, batch: int = _BATCH_DEFAULT) -> Iterator[tuple[Any, Any]]:
         """All keys with their values, `batch` at a system call. Raises BpfError."""
-        size = max(1, min(batch, self.info.max_entries, _BATCH_BYTES_MAX // self._value_bytes))
+        fitting = _BATCH_BYTES_MAX // max(1, self._value_bytes)
+        size = max(1, min(batch, self.info.max_entries, fitting))
         keys = ct.create_string_buffer(size * self.info.key_size)
         values = ct.create_string_buffer(size * self._value_bytes)
         # Where the kernel goes on: a key, or a bucket number of 4 bytes in hash maps.
@@ -164,7 +166,7 @@ class MapAccess:
             count = ct.c_uint32(size)
             try:
                 lib.bpf_map_lookup_batch(
-                    self._map_fd, position if started else None, position, keys, values,
+                    self.fd, position if started else None, position, keys, values,
                     ct.byref(count), None, subject=self._subject,
                 )  # fmt: skip
             except BpfError as error:
@@ -190,7 +192,7 @@ class MapAccess:
         count = ct.c_uint32(len(pairs))
         options = _BatchOptions(sz=ct.sizeof(_BatchOptions))
         lib.bpf_map_update_batch(
-            self._map_fd, keys, values, ct.byref(count), ct.byref(options), subject=self._subject
+            self.fd, keys, values, ct.byref(count), ct.byref(options), subject=self._subject
         )
         return count.value
 
@@ -202,7 +204,7 @@ class MapAccess:
         count = ct.c_uint32(len(encoded))
         options = _BatchOptions(sz=ct.sizeof(_BatchOptions))
         lib.bpf_map_delete_batch(
-            self._map_fd, b"".join(encoded), ct.byref(count), ct.byref(options),
+            self.fd, b"".join(encoded), ct.byref(count), ct.byref(options),
             subject=self._subject,
         )  # fmt: skip
         return count.value
@@ -215,11 +217,11 @@ class MapAccess:
         length = ((self.info.value_size + 7) & ~7) * self.info.max_entries
         pages = -(-length // mmap_module.PAGESIZE) * mmap_module.PAGESIZE
         access = mmap_module.PROT_READ | (mmap_module.PROT_WRITE if writable else 0)
-        return mmap_module.mmap(self._map_fd, pages, mmap_module.MAP_SHARED, access)
+        return mmap_module.mmap(self.fd, pages, mmap_module.MAP_SHARED, access)
 
     def freeze(self) -> None:
         """Make the map read-only for all of user space, for good. Raises BpfError."""
-        lib.bpf_map_freeze(self._map_fd, subject=self._subject)
+        lib.bpf_map_freeze(self.fd, subject=self._subject)
 
     def _decode(self, data: bytes, offset: int = 0) -> Any:
         if not self._per_cpu:
@@ -244,7 +246,7 @@ class MapAccess:
         return KeyError(key) if error.errno == errno.ENOENT else error
 
 
-class Map(MapAccess, Fd):
+class Map(Fd, MapAccess):
     """A map that this object holds a descriptor of, and closes."""
 
     def __init__(self, fd: int, btf: Btf | None = None) -> None:
@@ -254,7 +256,7 @@ class Map(MapAccess, Fd):
             info = map_info(fd)
             if info.btf_id and btf is None:
                 btf = load_btf(info.btf_id)
-            MapAccess.__init__(self, fd, info, *codecs_of(info, btf))
+            MapAccess.__init__(self, info, *codecs_of(info, btf))
         except BaseException:
             self.close()
             raise
@@ -283,12 +285,16 @@ class Map(MapAccess, Fd):
 
 
 def codecs_of(info: MapInfo, btf: Btf | None) -> tuple[Codec | BytesCodec, Codec | BytesCodec]:
-    """The codecs of a map's keys and values: by BTF where it fits the sizes, otherwise bytes."""
+    """The codecs of a map's keys and values: by BTF where it has values that `codec` knows, of that
+    size, otherwise bytes."""
 
     def codec(type_id: int, size: int) -> Codec | BytesCodec:
         if btf is None or not type_id:
             return BytesCodec(size)
-        by_type = Codec(btf, type_id)
+        try:
+            by_type = Codec(btf, type_id)
+        except BtfError:  # a whole data section, for one
+            return BytesCodec(size)
         return by_type if by_type.size == size else BytesCodec(size)
 
     return codec(info.btf_key_type_id, info.key_size), codec(

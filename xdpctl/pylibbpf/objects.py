@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import ctypes as ct
 import errno
+import mmap
 import os
+import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from xdpctl.pylibbpf._lib import lib
 from xdpctl.pylibbpf.btf import Btf, Kind
 from xdpctl.pylibbpf.codec import Codec
-from xdpctl.pylibbpf.errors import LIBBPF_ERRNO_START, BpfError, ObjectFormatError
+from xdpctl.pylibbpf.errors import BpfError, ObjectFormatError
 from xdpctl.pylibbpf.info import MapInfo, map_info
-from xdpctl.pylibbpf.maps import MapAccess, codecs_of
+from xdpctl.pylibbpf.links import Link
+from xdpctl.pylibbpf.maps import F_MMAPABLE, F_RDONLY_PROG, MapAccess, codecs_of
 from xdpctl.pylibbpf.programs import ProgramAccess
 
 _OBJECT_BYTES_MAX = 64 << 20
@@ -36,40 +39,74 @@ class _OpenOptions(ct.Structure):
     _fields_ = (("sz", ct.c_size_t), ("object_name", ct.c_char_p))
 
 
-class ObjectProgram(ProgramAccess):
+@dataclass
+class _Life:
+    """How far an object has come: its parts, which are of no use once it is closed, ask."""
+
+    name: str
+    loaded: bool = False
+    closed: bool = False
+
+    def check(self) -> None:
+        if self.closed:
+            raise ValueError(f"object {self.name} is closed")
+
+
+class _Part:
+    """A map or a program: libbpf frees it together with its object."""
+
+    def __init__(self, address: int, life: _Life) -> None:
+        self._address = address
+        self._life = life
+
+    @property
+    def _pointer(self) -> int:
+        self._life.check()
+        return self._address
+
+
+class ObjectProgram(_Part, ProgramAccess):
     """A program of an object. It has a descriptor once the object is loaded."""
 
-    def __init__(self, pointer: int) -> None:
-        self._pointer = pointer
-        self.name: str = lib.bpf_program__name(pointer).decode()
-        self.section: str = lib.bpf_program__section_name(pointer).decode()
-        super().__init__(-1, self.name)
+    def __init__(self, pointer: int, life: _Life) -> None:
+        _Part.__init__(self, pointer, life)
+        self.name: str = lib.bpf_program__name(pointer).decode(errors="replace")
+        self.section: str = lib.bpf_program__section_name(pointer).decode(errors="replace")
+        ProgramAccess.__init__(self, self.name)
 
     @property
     def fd(self) -> int:
-        """Owned by the object. Raises BpfError before load."""
+        """Owned by the object. Raises BpfError (ENOENT) before load and where `autoload` is off,
+        ValueError after close."""
         return int(lib.bpf_program__fd(self._pointer, subject=self._subject))
 
     def set_autoload(self, autoload: bool) -> None:
         """Whether `load` loads this program. Before load. Raises BpfError."""
         lib.bpf_program__set_autoload(self._pointer, autoload, subject=self._subject)
 
+    def attach(self) -> Link:
+        """Attach where the section's name says, such as `tracepoint/sched/sched_process_exec`.
+        Raises BpfError."""
+        return Link(lib.bpf_program__attach(self._pointer, subject=self._subject))
+
+    def attach_xdp(self, ifindex: int) -> Link:
+        """Attach an XDP program for as long as the link is open; what is to outlive the process
+        goes through `xdp.attach`. Raises BpfError."""
+        return Link(lib.bpf_program__attach_xdp(self._pointer, ifindex, subject=self._subject))
+
     def set_ifindex(self, ifindex: int) -> None:
         """Load the program into that interface's hardware. Before load."""
         lib.bpf_program__set_ifindex(self._pointer, ifindex)
 
-    def _loaded(self) -> None:
-        self._program_fd = self.fd
 
-
-class ObjectMap(MapAccess):
+class ObjectMap(_Part, MapAccess):
     """A map of an object: its size may be changed before load, its contents are there after."""
 
-    def __init__(self, pointer: int, btf: Btf | None) -> None:
-        self._pointer = pointer
+    def __init__(self, pointer: int, btf: Btf | None, life: _Life) -> None:
+        _Part.__init__(self, pointer, life)
         self._btf = btf
-        self.name: str = lib.bpf_map__name(pointer).decode()
-        self._describe(-1, self._declared())
+        self.name: str = lib.bpf_map__name(pointer).decode(errors="replace")
+        self._describe(self._declared())
 
     def _declared(self) -> MapInfo:
         pointer = self._pointer
@@ -86,19 +123,23 @@ class ObjectMap(MapAccess):
             btf_value_type_id=lib.bpf_map__btf_value_type_id(pointer),
         )
 
-    def _describe(self, fd: int, info: MapInfo) -> None:
+    def _describe(self, info: MapInfo) -> None:
         # After load the kernel's numbers count, but the types are those of the object's own BTF.
         declared = self._declared()
-        MapAccess.__init__(self, fd, info, *codecs_of(declared, self._btf))
+        MapAccess.__init__(self, info, *codecs_of(declared, self._btf))
 
     @property
     def fd(self) -> int:
-        """Owned by the object. Raises BpfError before load."""
-        return int(lib.bpf_map__fd(self._pointer, subject=self._subject))
+        """Owned by the object. Raises BpfError (ENOENT) before load and where `autocreate` is off,
+        ValueError after close."""
+        fd: int = lib.bpf_map__fd(self._pointer)
+        if fd < 0:  # -1, which is no errno
+            raise BpfError(errno.ENOENT, "bpf_map__fd", self._subject)
+        return fd
 
     def _adjust(self, call: Callable[..., int], value: int) -> None:
         call(self._pointer, value, subject=self._subject)
-        self._describe(-1, self._declared())
+        self._describe(self._declared())
 
     def set_max_entries(self, entries: int) -> None:
         """Before load. Raises BpfError (EBUSY afterwards)."""
@@ -117,8 +158,8 @@ class ObjectMap(MapAccess):
         self._adjust(lib.bpf_map__set_ifindex, ifindex)
 
     def reuse_fd(self, fd: int) -> None:
-        """Use a map that exists instead of a new one; the descriptor is duplicated. Before load.
-        Raises BpfError, also at load when the maps' shapes differ."""
+        """Use a map that exists instead of a new one, in its shape; the descriptor is duplicated.
+        Before load. Raises BpfError."""
         self._adjust(lib.bpf_map__reuse_fd, fd)
 
     def _loaded(self) -> None:
@@ -126,7 +167,7 @@ class ObjectMap(MapAccess):
             fd = self.fd
         except BpfError:
             return  # autocreate is off
-        self._describe(fd, map_info(fd))
+        self._describe(map_info(fd))
 
 
 class Section:
@@ -134,47 +175,79 @@ class Section:
 
     `.rodata` can be written until load and is fixed from then on: the verifier takes its values for
     constants and drops the code that they make unreachable. `.bss` and `.data` stay writable and
-    are then the kernel's own memory. What is read is a copy.
+    are then the kernel's own memory, except where all variables are static: libbpf does not share
+    those. What is read is a copy.
     """
 
-    _is_loaded: Callable[[], bool]
+    _map: ObjectMap
+    _life: _Life
+    _memory: mmap.mmap | None
 
-    def __init__(self, pointer: int, btf: Btf, name: str, is_loaded: Callable[[], bool]) -> None:
+    def __init__(self, map_: ObjectMap, btf: Btf, name: str, life: _Life) -> None:
         section = btf[btf.find(Kind.DATASEC, name) or 0]
         variables = {}
         for member in section.members:
             variable = btf[member.type_id]
             variables[variable.name] = (member.offset_bits // 8, variable.type_id)
         self.__dict__.update(
-            _pointer=pointer, _btf=btf, _name=name, _variables=variables, _is_loaded=is_loaded
+            _map=map_, _btf=btf, _name=name, _variables=variables, _life=life, _memory=None
         )
 
     def __dir__(self) -> list[str]:
         return sorted(self._variables)
 
     def _variable(self, name: str) -> tuple[int, Codec]:
-        """The address and the codec of a variable."""
+        """The offset and the codec of a variable."""
         if name not in self._variables:
             raise AttributeError(f"{self._name} has no variable {name}")
+        self._life.check()
         offset, type_id = self._variables[name]
-        codec = Codec(self._btf, type_id)
-        size = ct.c_size_t()
-        # Asked anew each time: load() moves the values into the map's memory.
-        start = lib.bpf_map__initial_value(self._pointer, ct.byref(size), subject=self._name)
-        if offset + codec.size > size.value:
-            raise AttributeError(f"{self._name}.{name} lies behind the section's end")
-        return start + offset, codec
+        return offset, Codec(self._btf, type_id)
+
+    def _initial(self, offset: int, size: int) -> int:
+        """The address of a variable in what will be, or was, copied into the map at load."""
+        length = ct.c_size_t()
+        start: int = lib.bpf_map__initial_value(
+            self._map._pointer, ct.byref(length), subject=self._name
+        )
+        if offset + size > length.value:
+            raise AttributeError(f"{self._name} ends before its variable")
+        return start + offset
+
+    def _shared(self) -> mmap.mmap | None:
+        """The map's own memory, once it is loaded. Not every libbpf 1.x puts it where the initial
+        value was."""
+        info = self._map.info
+        if not self._life.loaded or not info.flags & F_MMAPABLE:
+            return None
+        if self._memory is None:
+            self.__dict__["_memory"] = self._map.mmap(writable=not info.flags & F_RDONLY_PROG)
+        return self._memory
 
     def __getattr__(self, name: str) -> Any:
-        address, codec = self._variable(name)
-        return codec.decode(ct.string_at(address, codec.size))
+        offset, codec = self._variable(name)
+        memory = self._shared()
+        if memory is not None:
+            return codec.decode(memory[offset : offset + codec.size])
+        if self._life.loaded:
+            return codec.decode(self._map[0], offset)
+        return codec.decode(ct.string_at(self._initial(offset, codec.size), codec.size))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        address, codec = self._variable(name)
-        if self._name == ".rodata" and self._is_loaded():
-            raise AttributeError(f".rodata.{name} is fixed since the object was loaded")
+        offset, codec = self._variable(name)
         data = codec.encode(value)
-        ct.memmove(address, data, len(data))
+        if not self._life.loaded:
+            ct.memmove(self._initial(offset, codec.size), data, len(data))
+            return
+        memory = self._shared()
+        if memory is None or self._map.info.flags & F_RDONLY_PROG:
+            raise AttributeError(f"{self._name}.{name} is fixed since the object was loaded")
+        memory[offset : offset + len(data)] = data
+
+    def _close(self) -> None:
+        memory, self.__dict__["_memory"] = self._memory, None
+        if memory is not None:
+            memory.close()
 
 
 Item = TypeVar("Item", bound=ObjectMap | ObjectProgram)
@@ -202,6 +275,9 @@ class Named(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
     def __len__(self) -> int:
         return len(self._items)
 
@@ -223,22 +299,24 @@ class Object:
     def __init__(self, pointer: int, name: str) -> None:
         self._pointer = pointer
         self.name = name
-        self.loaded = False
-        self.btf = self._own_btf()
-        pointers = {lib.bpf_map__name(each).decode(): each for each in self._each("map")}
-        self._section_pointers = {
-            map_name[map_name.index(".") :]: each
-            for map_name, each in pointers.items()
-            if "." in map_name
-        }
-        self.maps: Named[ObjectMap] = Named(
-            "map",
-            {map_name: ObjectMap(each, self.btf) for map_name, each in pointers.items()},
-        )
-        programs = [ObjectProgram(each) for each in self._each("program")]
+        life = _Life(name)
+        self.btf = btf = self._own_btf()
+        maps = [ObjectMap(each, btf, life) for each in self._each("map")]
+        self.maps: Named[ObjectMap] = Named("map", {map_.name: map_ for map_ in maps})
+        self._sections: dict[str, Section] = {}
+        for type_ in btf.types if btf else ():
+            for map_ in maps:  # such as OBJECT.rodata
+                if btf and type_.kind is Kind.DATASEC and map_.name.endswith(type_.name):
+                    self._sections[type_.name[1:]] = Section(map_, btf, type_.name, life)
+        programs = [ObjectProgram(each, life) for each in self._each("program")]
         self.programs: Named[ObjectProgram] = Named(
             "program", {program.name: program for program in programs}
         )
+        self._life = life  # from here on this object's to end
+
+    @property
+    def loaded(self) -> bool:
+        return self._life.loaded
 
     @classmethod
     def open(cls, source: str | os.PathLike[str] | bytes, *, name: str | None = None) -> Self:
@@ -251,13 +329,14 @@ class Object:
 
         Raises:
             ObjectFormatError: not a BPF object, or cut short.
+            BtfError: its types cannot be decoded.
             OSError: the file cannot be read.
             LibraryError: libbpf is missing or too old.
         """
         if isinstance(source, bytes):
             data, name = source, name or "object"
         else:
-            data, name = _read(Path(source)), name or Path(source).name.partition(".")[0]
+            data, name = _read(source), name or os.path.basename(source).partition(".")[0]
         if not data.startswith(_ELF_MAGIC):
             raise ObjectFormatError(f"{name}: not an ELF file")
         options = _OpenOptions(sz=ct.sizeof(_OpenOptions), object_name=name.encode())
@@ -265,13 +344,10 @@ class Object:
         try:
             pointer = lib.bpf_object__open_mem(data, len(data), ct.byref(options), subject=subject)
         except BpfError as error:
-            if (error.errno or 0) >= LIBBPF_ERRNO_START or error.errno in (
-                errno.EINVAL,
-                errno.ENOENT,
-            ):
-                why = error.messages[-1] if error.messages else error.strerror
-                raise ObjectFormatError(f"{name}: not a sound BPF object: {why}") from None
-            raise
+            if error.errno == errno.ENOMEM:
+                raise
+            why = error.messages[-1] if error.messages else error.strerror
+            raise ObjectFormatError(f"{name}: not a sound BPF object: {why}") from None
         try:
             return cls(pointer, name)
         except BaseException:
@@ -285,24 +361,25 @@ class Object:
             VerifierError: the verifier refused a program.
             BpfError: EPERM, ENOMEM, E2BIG, ...
         """
+        self._life.check()
         lib.bpf_object__load(self._pointer, subject=f"object {self.name}")
-        self.loaded = True
         for map_ in self.maps:
             map_._loaded()
-        for program in self.programs:
-            program._loaded()
+        self._life.loaded = True
 
     def close(self) -> None:
-        """Give everything back. Closing twice is harmless."""
-        pointer, self._pointer = self._pointer, 0
-        if pointer:
-            lib.bpf_object__close(pointer)
+        """Give everything back. Closing twice is harmless; its maps and programs are closed too."""
+        if not self._life.closed:
+            self._life.closed = True
+            for section in self._sections.values():
+                section._close()
+            lib.bpf_object__close(self._pointer)
 
     def __getattr__(self, name: str) -> Section:
-        pointer = self.__dict__.get("_section_pointers", {}).get(f".{name}")
-        if pointer is None or self.btf is None:
+        section: Section | None = self.__dict__.get("_sections", {}).get(name)
+        if section is None:
             raise AttributeError(f"{type(self).__name__} has no {name}")
-        return Section(pointer, self.btf, f".{name}", lambda: self.loaded)
+        return section
 
     def __enter__(self) -> Self:
         return self
@@ -314,6 +391,12 @@ class Object:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        life = self.__dict__.get("_life")
+        if life and not life.closed:
+            warnings.warn(f"unclosed object {self.name}", ResourceWarning, 2, source=self)
+            self.close()
 
     def _own_btf(self) -> Btf | None:
         pointer = lib.bpf_object__btf(self._pointer)
@@ -331,8 +414,8 @@ class Object:
             pointer = following(self._pointer, pointer)
 
 
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _read(path: str | os.PathLike[str]) -> bytes:
+    with open(path, "rb") as file:
         data = file.read(_OBJECT_BYTES_MAX + 1)
     if len(data) > _OBJECT_BYTES_MAX:
         raise ObjectFormatError(f"{path}: larger than {_OBJECT_BYTES_MAX} bytes")

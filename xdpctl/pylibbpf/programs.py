@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes as ct
 import struct
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from xdpctl.pylibbpf._lib import lib
 from xdpctl.pylibbpf.fd import Fd
@@ -35,8 +34,7 @@ class _TestRunOptions(ct.Structure):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TestRun:
+class RunResult(NamedTuple):
     """The outcome of a test run.
 
     Attributes:
@@ -44,8 +42,6 @@ class TestRun:
         duration_ns: the mean of the repetitions.
         data: the packet as the program left it; empty unless asked for.
     """
-
-    __test__ = False  # not a test case, whatever pytest thinks of its name
 
     retval: int
     duration_ns: int
@@ -63,19 +59,23 @@ def xdp_context(
 class ProgramAccess:
     """What can be done with any loaded program whose descriptor is known."""
 
-    def __init__(self, fd: int, name: str) -> None:
-        self._program_fd = fd
+    def __init__(self, name: str) -> None:
         self._subject = f"program {name}"
+
+    @property
+    def fd(self) -> int:
+        """Asked for at each call: a number kept longer than its file might be another file's."""
+        raise NotImplementedError
 
     @property
     def info(self) -> ProgramInfo:
         """Asked anew each time: run counts change. Raises BpfError."""
-        return program_info(self._program_fd)
+        return program_info(self.fd)
 
     def bind_map(self, map_fd: int) -> None:
         """Let a map live for as long as the program, though its code does not use it, and be
         found from it (BPF_PROG_BIND_MAP, kernel 5.10). Raises BpfError."""
-        lib.bpf_prog_bind_map(self._program_fd, map_fd, None, subject=self._subject)
+        lib.bpf_prog_bind_map(self.fd, map_fd, None, subject=self._subject)
 
     def test_run(
         self,
@@ -86,7 +86,7 @@ class ProgramAccess:
         live_frames: bool = False,
         batch_size: int = 0,
         want_data: bool = False,
-    ) -> TestRun:
+    ) -> RunResult:
         """Run the program on a packet (BPF_PROG_TEST_RUN).
 
         Args:
@@ -112,16 +112,16 @@ class ProgramAccess:
         if want_data:
             options.data_out = ct.addressof(out)
             options.data_size_out = len(out)
-        lib.bpf_prog_test_run_opts(self._program_fd, ct.byref(options), subject=self._subject)
-        return TestRun(options.retval, options.duration, out.raw[: options.data_size_out])
+        lib.bpf_prog_test_run_opts(self.fd, ct.byref(options), subject=self._subject)
+        return RunResult(options.retval, options.duration, out.raw[: options.data_size_out])
 
 
-class Program(ProgramAccess, Fd):
+class Program(Fd, ProgramAccess):
     """A loaded program that this object holds a descriptor of, and closes."""
 
     def __init__(self, fd: int, name: str) -> None:
         Fd.__init__(self, fd)
-        ProgramAccess.__init__(self, fd, name)
+        ProgramAccess.__init__(self, name)
 
     @classmethod
     def from_id(cls, program_id: int) -> Self:

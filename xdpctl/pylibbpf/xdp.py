@@ -8,10 +8,13 @@ refuses when it is not so.
 from __future__ import annotations
 
 import ctypes as ct
-from dataclasses import dataclass
+import errno
+import socket
 from enum import Enum
+from typing import NamedTuple
 
 from xdpctl.pylibbpf._lib import lib
+from xdpctl.pylibbpf.errors import BpfError
 
 _FLAG_UPDATE_IF_NOEXIST = 1 << 0
 _FLAG_REPLACE = 1 << 4
@@ -41,8 +44,7 @@ class _QueryOptions(ct.Structure):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(NamedTuple):
     """A program on a hook."""
 
     mode: Mode
@@ -55,8 +57,13 @@ def query(ifindex: int) -> tuple[Attached, ...]:
     Raises:
         BpfError: ENODEV when there is no such interface.
     """
+    subject = f"interface {ifindex}"
+    try:
+        socket.if_indextoname(ifindex)  # libbpf asks for all and would not notice
+    except (OSError, OverflowError):
+        raise BpfError(errno.ENODEV, "bpf_xdp_query", subject) from None
     options = _QueryOptions(sz=ct.sizeof(_QueryOptions))
-    lib.bpf_xdp_query(ifindex, 0, ct.byref(options), subject=f"interface {ifindex}")
+    lib.bpf_xdp_query(ifindex, 0, ct.byref(options), subject=subject)
     slots = (
         (Mode.DRIVER, options.drv_prog_id),
         (Mode.SKB, options.skb_prog_id),

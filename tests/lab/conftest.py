@@ -1,0 +1,56 @@
+"""Programs that are not ours, and xdpctl as a person runs it on a host."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netns_lab import Host
+from xdpctl.pylibbpf import Object, xdp_context
+from xdpctl.pylibbpf.clang import compile_file
+
+OBJECTS = Path(__file__).parent / "objects"
+XDPCTL = [sys.executable, "-m", "xdpctl"]
+
+
+def xdpctl(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a host; whatever its exit code."""
+    return host.run([*XDPCTL, *arguments], check=False, timeout_s=60)
+
+
+def xdpctl_json(host: Host, *arguments: str) -> Any:
+    """What a command that succeeds writes with --json."""
+    done = xdpctl(host, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The objects of tests/lab/objects by name."""
+    target = tmp_path_factory.mktemp("objects")
+    paths = {}
+    for source in OBJECTS.glob("*.bpf.c"):
+        name = source.name.removesuffix(".bpf.c")
+        paths[name] = target / f"{name}.bpf.o"
+        compile_file(source, paths[name])
+    return paths
+
+
+def generate(host: Host, generator: Path, frame: bytes, count: int) -> None:
+    """Send a frame many times at several million a second, through BPF_PROG_TEST_RUN."""
+    context = xdp_context(0, len(frame), ingress_ifindex=host.ifindex("eth0"))
+
+    def run() -> None:
+        with Object.open(generator) as obj:
+            obj.load()
+            obj.programs.generator.test_run(
+                frame, repeat=count, context=context, live_frames=True, batch_size=64
+            )
+
+    host.call(run)

@@ -1,0 +1,142 @@
+"""The command line without any interface: help, completion, foreign verbs, imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from xdpctl.cli.base import COMMANDS
+
+VERBS = [verb for verbs in COMMANDS.values() for verb in verbs]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "xdpctl", *arguments],
+        capture_output=True, text=True, check=False, env=os.environ | environment,
+    )  # fmt: skip
+
+
+def test_xdpctl_alone_shows_help_in_groups_with_five_examples() -> None:
+    done = run()
+    assert done.returncode == 0
+    for title in COMMANDS:
+        assert f"\n{title}:\n" in done.stdout
+    examples = done.stdout.partition("Examples:\n")[2].strip().splitlines()
+    assert len(examples) == 5
+    assert all(each.strip().startswith("xdpctl ") for each in examples)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_ends_with_two_examples_of_the_command(verb: str) -> None:
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    examples = done.stdout.partition("Examples:\n")[2].strip().splitlines()
+    assert len(examples) == 2
+    assert all(each.strip().startswith(f"xdpctl {verb}") for each in examples)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_examples_in_the_help_name_options_that_exist(verb: str) -> None:
+    done = run(verb, "--help")
+    options, _, examples = done.stdout.partition("Examples:\n")
+    for example in examples.strip().splitlines():
+        command = example.strip().split("   ")[0]
+        for word in command.split():
+            if word.startswith("-"):
+                assert word in options.replace(",", " ").split()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("block", "xdpctl ban"),
+        ("drop", "xdpctl rule add IFACE drop"),
+        ("list", "xdpctl status"),
+        ("load", "xdpctl attach"),
+        ("show", "xdpctl stats"),
+        ("attahc", "xdpctl attach"),
+        ("stat", "xdpctl stats"),
+        ("shwo", "xdpctl stats"),
+        ("unload", "xdpctl detach"),
+    ],
+)
+def test_foreign_or_mistyped_verb_is_answered_with_the_right_one(wrong: str, right: str) -> None:
+    done = run(wrong, "eth0")
+    assert done.returncode == 2
+    message, hint = done.stderr.splitlines()
+    assert message == f"xdpctl: {wrong}: no such command"
+    assert right in hint
+
+
+def test_verb_that_is_like_nothing_is_answered_with_where_to_look() -> None:
+    done = run("zzz")
+    assert (done.returncode, done.stderr.splitlines()[1]) == (
+        2,
+        "hint: `xdpctl` alone lists the commands",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["attach"], "Missing argument 'IFACE...'"),
+        (["stats"], "name interfaces, or say --all"),
+        (["stats", "eth0", "--all"], "name interfaces, or say --all"),
+        (["detach"], "name interfaces, or say --all"),
+        (["attach", "lo", "--mode", "turbo"], "Invalid value for '--mode'"),
+        (["stats", "lo", "--watch", "0"], "Invalid value for '--watch'"),
+        (["stats", "lo", "--watch", "-1"], "Invalid value for '--watch'"),
+        (["stats", "lo", "--watch", "nan"], "nan"),
+        (["stats", "lo", "--count", "0"], "Invalid value for '--count'"),
+        (["--colour"], "No such option"),
+        (["stats", "lo", "lo", "--per-cup"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_one_line_a_hint_and_exit_code_2(arguments: list[str], message: str) -> None:
+    done = run(*arguments)
+    assert done.returncode in (2, 3)
+    assert message in done.stderr.splitlines()[0]
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_under_json_are_json_even_when_the_options_are_wrong() -> None:
+    done = run("stats", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stderr)["error"] == "name interfaces, or say --all"
+
+
+def test_interface_names_are_completed_by_the_shell() -> None:
+    done = run(COMP_WORDS="xdpctl stats l", COMP_CWORD="2", _XDPCTL_COMPLETE="bash_complete")
+    assert "plain,lo" in done.stdout.splitlines()
+
+
+def test_verbs_are_completed_by_the_shell() -> None:
+    done = run(COMP_WORDS="xdpctl att", COMP_CWORD="1", _XDPCTL_COMPLETE="bash_complete")
+    assert done.stdout.splitlines() == ["plain,attach"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_command_loads_what_takes_long(verb: str) -> None:
+    script = (
+        "import sys\nfrom xdpctl.cli.main import main\n"
+        f"try:\n    main([{verb!r}, '--netns', 'no-such-namespace', 'lo'])\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({'pyroute2', 'scapy', 'numpy', 'rich', 'asyncio'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_version_is_the_package_version() -> None:
+    from xdpctl import __version__  # noqa: PLC0415
+
+    assert run("--version").stdout == f"xdpctl {__version__}\n"
