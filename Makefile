@@ -71,6 +71,10 @@ lint: $(VENV)/.dev ## ruff, mypy, the walls between modules, clang-format.
 docs: build ## Write README.md's table of commands anew from the commands themselves.
 	@$(BIN)/python docs/commands.py
 
+.PHONY: picture
+picture: build ## Draw README.md's picture anew from what the commands print in a lab.
+	@$(SUDO) $(BIN)/python docs/picture.py
+
 .PHONY: build
 build: $(OBJECT) ## Compile the BPF object into the package.
 

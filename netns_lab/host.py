@@ -1,5 +1,6 @@
 """A host of a lab: a network namespace with interfaces, and what a person does on it."""
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -9,6 +10,7 @@ from typing import IO, ParamSpec, TypeVar
 
 from netns_lab import validate
 from netns_lab.capture import Capture
+from netns_lab.errors import UnknownInterfaceError
 from netns_lab.frames import Frame, pcap_frames, to_frames
 from netns_lab.namespace import Namespace, Spawner
 from netns_lab.netlink import Interface, Rtnl, request
@@ -94,7 +96,8 @@ class Host:
                 cwd=cwd,
             )
         except subprocess.CalledProcessError as error:
-            error.add_note(error.stderr.rstrip())
+            if error.stderr:
+                error.add_note(error.stderr.rstrip())
             raise
 
     def popen(
@@ -183,7 +186,10 @@ class Host:
         """Sets an interface up; if its peer is up, both can send on return."""
         request(self.namespace, Rtnl.set_up, name)
         if peer := self.peers.get(self.ifindex(name)):
-            request(peer.host.namespace, Rtnl.settle, peer.name)
+            with contextlib.suppress(
+                UnknownInterfaceError
+            ):  # it was moved to a namespace elsewhere
+                request(peer.host.namespace, Rtnl.settle, peer.name)
 
     def set_down(self, name: str) -> None:
         """Sets an interface down; its peer, if it has one, loses its carrier."""

@@ -104,9 +104,10 @@ class Lab:
         each end and direction, to what the kernel chooses. `mtu` is in bytes.
 
         A quiet link carries what its hosts' programs send and nothing else: no ARP, neighbour or
-        router discovery, no multicast reports. Each end knows the other's addresses, so that they
-        reach each other all the same, but an end answers no ARP and cannot learn of a third
-        host's MAC address. Without `quiet` it is as the kernel makes it.
+        router discovery, no multicast reports. For that its ends are NOARP and not MULTICAST. Each
+        knows the other's addresses, so that they reach each other all the same, but it answers no
+        ARP and cannot learn a third host's MAC address. Without `quiet` a link is as the kernel
+        makes it.
 
         Raises UnknownHostError, NameInUseError, InvalidValueError, KernelError, LabClosedError;
         nothing is left of the link then.

@@ -502,6 +502,18 @@ def test_an_interface_that_is_down_takes_the_carrier_from_its_peer(
     assert b.interface("eth0").carrier
 
 
+def test_an_interface_whose_peer_was_moved_elsewhere_still_comes_up(lab: Lab) -> None:
+    a, b, elsewhere = lab.hosts("a", "b", "elsewhere")
+    lab.link(a, b)
+    b.run(["ip", "link", "set", "eth0", "netns", str(holder_pid(elsewhere.netns_path))])
+    a.set_down("eth0")
+    a.set_up("eth0")
+    elsewhere.set_up("eth0")
+    with elsewhere.capture("eth0") as capture:
+        a.send("eth0", frame(1))
+        assert capture.wait(1) == [frame(1)]
+
+
 def test_a_deleted_interface_takes_its_peer_with_it(lab: Lab) -> None:
     a, b = lab.hosts("a", "b")
     link = lab.link(a, b)

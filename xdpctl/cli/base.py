@@ -190,10 +190,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def interface_argument(*, several: bool = False, required: bool = True) -> Decorator:
-    name = "interfaces" if several else "interface"
+    name, usage = ("interfaces", "IFACE...") if several else ("interface", "IFACE")
     return click.argument(
         name,
-        metavar="IFACE..." if several else "IFACE" if required else "[IFACE]",
+        metavar=usage if required else f"[{usage}]",
         type=InterfaceName(),
         nargs=-1 if several else 1,
         required=required,

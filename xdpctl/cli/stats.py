@@ -32,7 +32,9 @@ from xdpctl.observe.rates import Interval
 @interface_argument(several=True, required=False)
 @click.option("--all", "everywhere", is_flag=True, help="Every interface that has our program.")
 @watch_option("Show rates again and again.")
-@click.option("--count", type=click.IntRange(min=1), help="End after so many intervals.")
+@click.option(
+    "--count", metavar="N", type=click.IntRange(min=1), help="End after so many intervals."
+)
 @click.option("--per-cpu", is_flag=True, help="Also what each CPU has counted.")
 @click.pass_context
 def command(

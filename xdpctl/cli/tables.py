@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +17,8 @@ _NAME_WIDTH, _PACKETS_WIDTH, _BYTES_WIDTH, _RATE_WIDTH = 20, 17, 20, 9
 _BAR_CELLS = 34
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
-Row = tuple[str, Tally]
+Row = tuple[str, Tally, Tally]
+"""A name, what was counted in total, and what of it in the interval."""
 
 
 def console() -> Console:
@@ -37,29 +37,21 @@ def print_stats(
     """The tables of one interface, with rates where there is an interval."""
     out = console()
     names, total = snapshot.names, snapshot.total
-    recent = interval.counters if interval else None
+    recent = interval.counters if interval else total
     out.print(_heading(snapshot), style="bold")
-    sections: list[tuple[str, list[Row], list[Tally] | None]] = [
-        (
-            "protocol",
-            list(zip(names.protocols, total.protocols, strict=True)),
-            list(recent.protocols) if recent else None,
-        ),
-        (
-            "verdict",
-            list(zip(names.verdicts, total.verdicts, strict=True))[::-1],
-            list(recent.verdicts)[::-1] if recent else None,
-        ),
-    ]
-    for title, rows, rates in sections:
-        out.print()
-        out.print(_tally_table(title, rows, rates, interval))
+    out.print()
+    rows = [*zip(names.protocols, total.protocols, recent.protocols, strict=True)]
+    out.print(_tally_table("protocol", [*rows, ("all", total.total, recent.total)], interval))
+    out.print()
+    rows = [*zip(names.verdicts, total.verdicts, recent.verdicts, strict=True)]
+    out.print(_tally_table("verdict", rows[::-1], interval))
     _print_malformed(out, names, total)
     if per_cpu:
         for cpu, counters in enumerate(snapshot.per_cpu):
-            rows = list(zip(names.protocols, counters.protocols, strict=True))
             out.print()
-            out.print(_tally_table(f"cpu {cpu}", rows, None, None))
+            rows = [*zip(names.protocols, counters.protocols, counters.protocols, strict=True)]
+            rows.append(("all", counters.total, counters.total))
+            out.print(_tally_table(f"cpu {cpu}", rows))
 
 
 def _heading(snapshot: Snapshot) -> str:
@@ -70,21 +62,21 @@ def _heading(snapshot: Snapshot) -> str:
     )
 
 
-def _tally_table(
-    title: str, rows: Sequence[Row], recent: Sequence[Tally] | None, interval: Interval | None
-) -> Table:
+def _tally_table(title: str, rows: Sequence[Row], interval: Interval | None = None) -> Table:
+    """The rows that are not zero, and the sum whatever it is."""
     table = _table((title, _NAME_WIDTH), ("packets", _PACKETS_WIDTH), ("bytes", _BYTES_WIDTH))
     if interval:
         table.add_column("packets/s", justify="right", width=_RATE_WIDTH)
         table.add_column("bits/s", justify="right", width=_RATE_WIDTH)
-    counted = [row for row in zip_longest(rows, recent or []) if row[0][1].packets]
-    all_of_them = (_sum(row[1] for row, _ in counted), _sum(tally for _, tally in counted if tally))
-    for (name, tally), new in [*counted, (("all", all_of_them[0]), all_of_them[1])]:
+    for name, tally, recent in rows:
+        is_sum = name == "all"
+        if not tally.packets and not is_sum:
+            continue
         cells = [name, f"{tally.packets:,}", f"{tally.bytes:,}"]
-        if interval and new:
-            cells.append(si(interval.per_second(new.packets)))
-            cells.append(si(interval.per_second(new.bytes * 8)))
-        table.add_row(*cells, style="bold" if name == "all" else None)
+        if interval:
+            cells.append(si(interval.per_second(recent.packets)))
+            cells.append(si(interval.per_second(recent.bytes * 8)))
+        table.add_row(*cells, style="bold" if is_sum else None)
     return table
 
 
@@ -149,11 +141,3 @@ def _table(*columns: tuple[str, int]) -> Table:
     for i, (title, width) in enumerate(columns):
         table.add_column(title, justify="right" if i else "left", width=width, overflow="fold")
     return table
-
-
-def _sum(tallies: Iterable[Tally]) -> Tally:
-    packets, bytes_ = 0, 0
-    for tally in tallies:
-        packets += tally.packets
-        bytes_ += tally.bytes
-    return Tally(packets, bytes_)

@@ -1,0 +1,51 @@
+"""Writes README.md's table of commands from the commands themselves: `make docs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xdpctl.cli.base import COMMANDS
+from xdpctl.cli.main import xdpctl
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- commands: written by `make docs` -->\n", "<!-- end of commands -->"
+
+
+def table() -> str:
+    """The commands, their arguments and options, as a Markdown table."""
+    context = click.Context(xdpctl, info_name="xdpctl")
+    lines = ["| command | what it does |", "| --- | --- |"]
+    for names in COMMANDS.values():
+        for name in names:
+            command = xdpctl.get_command(context, name)
+            assert command is not None
+            words = [part for each in command.params for part in _usage(each)]
+            usage = " ".join(["xdpctl", name, *words]).replace("|", "\\|")
+            lines.append(f"| `{usage}` | {command.get_short_help_str(100)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _usage(parameter: click.Parameter) -> list[str]:
+    """How a parameter is written; options that every command has are told once, above the table."""
+    context = click.Context(xdpctl)
+    if isinstance(parameter, click.Argument):
+        return [parameter.make_metavar(context)]
+    if not isinstance(parameter, click.Option) or not parameter.expose_value or parameter.is_eager:
+        return []
+    longest = max(parameter.opts, key=len)
+    if parameter.is_flag or len(longest) == len("-N"):
+        return [f"[{longest}]"]
+    return [f"[{longest} {parameter.make_metavar(context)}]"]
+
+
+def with_table(readme: str) -> str:
+    """The text of README.md with its table as it has to be."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
