@@ -1,5 +1,5 @@
-"""`make bench`: how fast, next to others. The compared things run in turn, many rounds, on a machine
-that may be noisy; what counts are the ratios of the minima and of the medians."""
+"""`make bench`: how fast, next to others. The compared things run in turn, many rounds, on what may
+be a noisy machine; what counts are the ratios of the minima and of the medians."""
 
 from __future__ import annotations
 

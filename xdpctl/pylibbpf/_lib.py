@@ -75,7 +75,7 @@ _SIGNATURES = (
     # programs of an object
     Signature("bpf_program__name", _s, (_p,), Fails.NEVER),
     Signature("bpf_program__section_name", _s, (_p,), Fails.NEVER),
-    Signature("bpf_program__fd", _i, (_p,), Fails.NEGATIVE),
+    Signature("bpf_program__fd", _i, (_p,), Fails.NEVER),
     Signature("bpf_program__set_autoload", _i, (_p, _b), Fails.NEGATIVE),
     Signature("bpf_program__set_ifindex", None, (_p, _u), Fails.NEVER),
     Signature("bpf_program__attach", _p, (_p,), Fails.NULL),

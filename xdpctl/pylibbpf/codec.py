@@ -28,7 +28,7 @@ from xdpctl.pylibbpf.btf import Btf, Kind, Member, Type
 from xdpctl.pylibbpf.errors import BtfError
 
 VALUE_BYTES_MAX = 16 << 20
-_FORMAT_CHARS_MAX = 1 << 20  # `struct` keeps some 32 bytes for each
+_COST_MAX = VALUE_BYTES_MAX // 4
 _DEPTH_MAX = 32
 _INT_FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _NO_NAMES: frozenset[str] = frozenset()
@@ -46,13 +46,15 @@ class _Codec(Protocol):
     """`format` is a `struct` format without byte order; `build` takes that many flat values.
 
     `names` are the members of a struct or union and of anonymous ones in it, `zero` is what stands
-    for a member that is not given, `depth` is the levels of types below.
+    for a member that is not given, `depth` is the levels of types below, `cost` is how many values
+    `build` makes, eight bytes counting for one: unions can hold millions in a few bytes.
     """
 
     size: int
     format: str
     names: frozenset[str]
     depth: int
+    cost: int
 
     @property
     def zero(self) -> Any: ...
@@ -66,7 +68,7 @@ class Codec:
     Attributes:
         size: bytes of a value.
         names: the members of a struct or union; none for other types.
-        depth: levels of types below.
+        depth, cost: levels of types below, and about how many values they have.
     """
 
     def __init__(self, btf: Btf, type_id: int, depth: int = 0) -> None:
@@ -74,6 +76,7 @@ class Codec:
         self.size = self._codec.size
         self.names = self._codec.names
         self.depth = self._codec.depth
+        self.cost = self._codec.cost
         self._struct = struct.Struct("=" + self._codec.format)
 
     def decode(self, data: bytes | bytearray | memoryview, offset: int = 0) -> Any:
@@ -119,6 +122,7 @@ class BytesCodec:
 class _Scalar:
     names = _NO_NAMES
     depth = 0
+    cost = 1
     zero: Any = 0
 
     def __init__(self, size: int, format_: str) -> None:
@@ -154,6 +158,7 @@ class _Bytes(_Scalar):
 
     def __init__(self, size: int) -> None:
         super().__init__(size, f"{size}s")
+        self.cost = 1 + size // 8
 
     def flatten(self, value: Any, flat: list[Any]) -> None:
         data = value.encode() if isinstance(value, str) else value
@@ -172,12 +177,10 @@ class _Array:
         self.size = element.size * length
         self._element = element
         self._length = length if element.size else 0
-        if len(element.format) == 1:  # compact, and much less for `struct` to keep
-            self.format = f"{self._length}{element.format}"
-        else:
-            _check_format(len(element.format) * self._length)
-            self.format = element.format * self._length
+        self.cost = _checked_cost(element.cost * self._length)
         self.depth = element.depth + 1
+        scalar = len(element.format) == 1  # "3I", which `struct` handles better than "III"
+        self.format = f"{length}{element.format}" if scalar else element.format * self._length
 
     @property
     def zero(self) -> tuple[Any, ...]:
@@ -204,7 +207,8 @@ class _Struct:
         self.size = type_.size
         self._members: list[tuple[str, _Codec]] = []
         formats: list[str] = []
-        end = length = 0
+        end = 0
+        self.cost = 1
         for member in type_.members:
             codec = _compile(btf, member.type_id, depth)
             offset = member.offset_bits // 8
@@ -214,8 +218,7 @@ class _Struct:
                 raise BtfError(f"BTF struct {type_.name}: member {member.name} does not fit")
             formats += [_padding(offset - end), codec.format]
             end = offset + codec.size
-            length += len(codec.format)
-            _check_format(length)
+            self.cost = _checked_cost(self.cost + codec.cost)
             self._members.append((member.name, codec))
         self.format = "".join(formats) + _padding(type_.size - end)
         self.names = _NO_NAMES.union(
@@ -240,49 +243,55 @@ class _Struct:
 
 
 class _Whole:
-    """A member of a union, or of a struct with bit fields, that takes whole bytes."""
+    """A member of a union, or of a struct with bit fields, that takes `bytes` for itself."""
 
     def __init__(self, codec: Codec, member: Member) -> None:
         self.names = frozenset([member.name]) if member.name else codec.names
         self.bits = codec.size * 8
         self.depth = codec.depth
+        self.cost = codec.cost
         self._codec = codec
-        self._start = member.offset_bits // 8
+        start = member.offset_bits // 8
+        self.bytes = slice(start, start + codec.size)
 
     def read(self, raw: bytes) -> Any:
-        return self._codec.decode(raw, self._start)
+        return self._codec.decode(raw, self.bytes.start)
 
-    def write(self, raw: bytearray, value: Any) -> None:
-        raw[self._start : self._start + self._codec.size] = self._codec.encode(value)
+    def encode(self, value: Any) -> bytes:
+        return self._codec.encode(value)
 
 
 class _BitField:
-    """A member that takes some bits."""
+    """A member that takes some of the bits of `bytes`."""
 
     depth = 0
+    cost = 1
 
-    def __init__(self, type_: Type, member: Member, size: int) -> None:
+    def __init__(self, type_: Type, member: Member) -> None:
         self.names = frozenset([member.name]) if member.name else _NO_NAMES
         self.bits = member.width_bits
         self._type = type_
         self._mask = (1 << self.bits) - 1
-        from_the_end = size * 8 - member.offset_bits - self.bits
-        self._shift = member.offset_bits if sys.byteorder == "little" else from_the_end
+        first, skipped = divmod(member.offset_bits, 8)
+        last = -(-(member.offset_bits + self.bits) // 8)
+        self.bytes = slice(first, last)
+        from_the_end = (last - first) * 8 - skipped - self.bits
+        self._shift = skipped if sys.byteorder == "little" else from_the_end
 
     def read(self, raw: bytes) -> int:
-        value = int.from_bytes(raw, sys.byteorder) >> self._shift & self._mask
+        value = int.from_bytes(raw[self.bytes], sys.byteorder) >> self._shift & self._mask
         if self._type.signed and value >> (self.bits - 1):
             value -= 1 << self.bits
         return bool(value) if self._type.boolean else value
 
-    def write(self, raw: bytearray, value: int) -> None:
+    def encode(self, value: Any) -> bytes:
+        integer = operator.index(value)
         signed = self._type.signed
         lowest, highest = (~(self._mask >> 1), self._mask >> 1) if signed else (0, self._mask)
-        if not lowest <= value <= highest:
+        if not lowest <= integer <= highest:
             raise BtfError(f"{value} does not fit {self.bits} bits")
-        whole = int.from_bytes(raw, sys.byteorder) & ~(self._mask << self._shift)
-        whole |= (value & self._mask) << self._shift
-        raw[:] = whole.to_bytes(len(raw), sys.byteorder)
+        length: int = self.bytes.stop - self.bytes.start
+        return ((integer & self._mask) << self._shift).to_bytes(length, sys.byteorder)
 
 
 class _Overlaid:
@@ -295,10 +304,11 @@ class _Overlaid:
         self.size = type_.size
         self.format = f"{type_.size}s"
         self._is_union = type_.kind is Kind.UNION
+        self.cost = 1 + type_.size // 8
         self._members: list[tuple[str, _Whole | _BitField]] = []
         for member in type_.members:
             part = (
-                _BitField(btf.resolve(member.type_id), member, type_.size)
+                _BitField(btf.resolve(member.type_id), member)
                 if member.width_bits
                 else _Whole(Codec(btf, member.type_id, depth), member)
             )
@@ -306,10 +316,8 @@ class _Overlaid:
                 continue
             if member.offset_bits + part.bits > type_.size * 8:
                 raise BtfError(f"BTF type {type_.name}: member {member.name} does not fit")
+            self.cost = _checked_cost(self.cost + part.cost)
             self._members.append((member.name, part))
-        if self._is_union:
-            # Written in this order: what the largest leaves out as padding may be another's.
-            self._members.sort(key=lambda item: -item[1].bits)
         self.names = _NO_NAMES.union(*(part.names for _, part in self._members))
         self.depth = 1 + max((part.depth for _, part in self._members), default=0)
 
@@ -329,22 +337,29 @@ class _Overlaid:
             return
         given = _given(value, self.names)
         raw = bytearray(self.size)
-        written: list[tuple[_Whole | _BitField, Any]] = []
+        written: list[tuple[_Whole | _BitField, bytes]] = []
         for name, part in self._members:
             if given.keys() & part.names:
-                written.append((part, given[name] if name else _only(given, part.names)))
-                part.write(raw, written[-1][1])
+                encoded = part.encode(given[name] if name else _only(given, part.names))
+                # What one member of a union leaves out as padding may be another's.
+                raw[part.bytes] = _or(raw[part.bytes], encoded)
+                written.append((part, encoded))
         if self._is_union and len(written) > 1:
             self._check_agreement(bytes(raw), written)
         flat.append(bytes(raw))
 
-    def _check_agreement(self, raw: bytes, written: list[tuple[_Whole | _BitField, Any]]) -> None:
-        for part, value in written:
-            meant, stored = bytearray(self.size), bytearray(self.size)
-            part.write(meant, value)
-            part.write(stored, part.read(raw))
-            if meant != stored:
+    def _check_agreement(self, raw: bytes, written: list[tuple[_Whole | _BitField, bytes]]) -> None:
+        for part, encoded in written:
+            alone = bytearray(self.size)
+            alone[part.bytes] = encoded
+            # As text, because NaN is not equal to itself.
+            if repr(part.read(bytes(alone))) != repr(part.read(raw)):
                 raise BtfError(f"members of a union contradict each other: {sorted(part.names)}")
+
+
+def _or(left: bytearray, right: bytes) -> bytes:
+    both = int.from_bytes(left, sys.byteorder) | int.from_bytes(right, sys.byteorder)
+    return both.to_bytes(len(left), sys.byteorder)
 
 
 def _given(value: Any, names: frozenset[str]) -> Mapping[str, Any]:
@@ -372,9 +387,10 @@ def _check_size(size: int) -> None:
         raise BtfError(f"a value of {size} bytes is too large to decode")
 
 
-def _check_format(length: int) -> None:
-    if length > _FORMAT_CHARS_MAX:
+def _checked_cost(cost: int) -> int:
+    if cost > _COST_MAX:
         raise BtfError("a value of so many members is too large to decode")
+    return cost
 
 
 def _padding(size: int) -> str:

@@ -16,7 +16,6 @@ import mmap
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -39,13 +38,13 @@ class _OpenOptions(ct.Structure):
     _fields_ = (("sz", ct.c_size_t), ("object_name", ct.c_char_p))
 
 
-@dataclass
 class _Life:
     """How far an object has come: its parts, which are of no use once it is closed, ask."""
 
-    name: str
-    loaded: bool = False
-    closed: bool = False
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.loaded = False
+        self.closed = False
 
     def check(self) -> None:
         if self.closed:
@@ -65,6 +64,13 @@ class _Part:
         return self._address
 
 
+def _checked(fd: int, call: str, subject: str) -> int:
+    """What is negative is an errno in one call and just -1 in the other; both mean the same."""
+    if fd < 0:
+        raise BpfError(errno.EBADF, call, subject)
+    return fd
+
+
 class ObjectProgram(_Part, ProgramAccess):
     """A program of an object. It has a descriptor once the object is loaded."""
 
@@ -76,9 +82,9 @@ class ObjectProgram(_Part, ProgramAccess):
 
     @property
     def fd(self) -> int:
-        """Owned by the object. Raises BpfError (ENOENT) before load and where `autoload` is off,
+        """Owned by the object. Raises BpfError (EBADF) before load and where `autoload` is off,
         ValueError after close."""
-        return int(lib.bpf_program__fd(self._pointer, subject=self._subject))
+        return _checked(lib.bpf_program__fd(self._pointer), "bpf_program__fd", self._subject)
 
     def set_autoload(self, autoload: bool) -> None:
         """Whether `load` loads this program. Before load. Raises BpfError."""
@@ -130,12 +136,9 @@ class ObjectMap(_Part, MapAccess):
 
     @property
     def fd(self) -> int:
-        """Owned by the object. Raises BpfError (ENOENT) before load and where `autocreate` is off,
+        """Owned by the object. Raises BpfError (EBADF) before load and where `autocreate` is off,
         ValueError after close."""
-        fd: int = lib.bpf_map__fd(self._pointer)
-        if fd < 0:  # -1, which is no errno
-            raise BpfError(errno.ENOENT, "bpf_map__fd", self._subject)
-        return fd
+        return _checked(lib.bpf_map__fd(self._pointer), "bpf_map__fd", self._subject)
 
     def _adjust(self, call: Callable[..., int], value: int) -> None:
         call(self._pointer, value, subject=self._subject)
@@ -160,6 +163,7 @@ class ObjectMap(_Part, MapAccess):
     def reuse_fd(self, fd: int) -> None:
         """Use a map that exists instead of a new one, in its shape; the descriptor is duplicated.
         Before load. Raises BpfError."""
+        map_info(fd)  # libbpf takes any descriptor for a map of an old kernel's
         self._adjust(lib.bpf_map__reuse_fd, fd)
 
     def _loaded(self) -> None:

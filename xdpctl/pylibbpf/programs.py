@@ -90,7 +90,7 @@ class ProgramAccess:
         """Run the program on a packet (BPF_PROG_TEST_RUN).
 
         Args:
-            data: the packet, 14 to 73,152 bytes; over some 3,500 only for `xdp.frags` programs.
+            data: the packet, 14 to 73,152 bytes; what is over some 3,500 goes to fragments.
             repeat: how often; with `live_frames` how many packets.
             context: of the program's type, such as `xdp_context()`.
             live_frames: let the packets go where the verdict says (kernel 5.18).

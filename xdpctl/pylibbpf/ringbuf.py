@@ -24,6 +24,7 @@ class RingBuffer:
     def __init__(self, map_fd: int, on_sample: Callable[[bytes], None]) -> None:
         self._on_sample = on_sample
         self._error: BaseException | None = None
+        self._in_use = False
         self._callback = RING_BUFFER_SAMPLE_FN(self._sample)  # libbpf holds it until freed
         self._pointer: int = lib.ring_buffer__new(map_fd, self._callback, None, None)
 
@@ -50,14 +51,23 @@ class RingBuffer:
     def _consumed(self, call: Callable[..., int], *arguments: int) -> int:
         if not self._pointer:
             raise ValueError("RingBuffer is closed")
+        self._refuse_in_use()
+        self._in_use = True
         try:
             return call(*arguments, subject="ring buffer")
         finally:
+            self._in_use = False
             error, self._error = self._error, None
             if error is not None:
                 raise error
 
+    def _refuse_in_use(self) -> None:
+        if self._in_use:
+            raise RuntimeError("RingBuffer is in use: by its own callback, or by another thread")
+
     def close(self) -> None:
+        """Closing twice is harmless. Raises RuntimeError within the callback."""
+        self._refuse_in_use()
         pointer, self._pointer = self._pointer, 0
         if pointer:
             lib.ring_buffer__free(pointer)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sends every packet of a live-frames test run out of the interface that it is said to come from. */
+/* Sends every packet of a live-frames test run out of the interface that it comes from. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
