@@ -19,7 +19,8 @@ _XDPCTL = [sys.executable, "-m", "xdpctl"]
 
 def main() -> int:
     """Show driver mode, then SKB mode. Returns the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     frames = list(traffic.mix().values())
     try:
         with Lab() as lab:
