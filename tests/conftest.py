@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,10 +58,10 @@ def nothing_is_left_behind() -> Iterator[None]:
     before = traces()
     yield
     # Programs and namespaces are freed by the kernel a moment after their last user.
-    for _ in range(50):
-        left = {what: now - before[what] for what, now in traces().items() if now - before[what]}
-        if not left:
-            return
-        os.sched_yield()
-        os.sync()
-    pytest.fail(f"left behind: {left}")
+    deadline = time.monotonic() + 10
+    while left := {
+        what: now - before[what] for what, now in traces().items() if now - before[what]
+    }:
+        if time.monotonic() > deadline:
+            pytest.fail(f"left behind: {left}")
+        time.sleep(0.05)
