@@ -106,7 +106,9 @@ def _attach_and_watch(
         attached = _attach_all(interfaces, mode, force)
         try:
             _report(attached, session)
-            show = partial(show_intervals, json=session.json, single=len(interfaces) == 1)
+            # Scrolls, as xdp1 does: what was said of attaching stays in sight.
+            single = len(interfaces) == 1
+            show = partial(show_intervals, json=session.json, single=single, redraw=False)
             watch(interfaces, seconds, stop, show)
         finally:
             _detach_new(attached)

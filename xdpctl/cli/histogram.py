@@ -39,9 +39,9 @@ def command(context: click.Context, interface: str, watch_seconds: float | None)
 
     def show(intervals: list[Interval]) -> None:
         if not json:
-            from xdpctl.cli.tables import clear_screen  # noqa: PLC0415 - rich, for people only
+            from xdpctl.cli.tables import next_frame  # noqa: PLC0415 - rich, for people only
 
-            clear_screen()
+            next_frame()
         for each in intervals:
             _show(each.snapshot, each.counters, json)
 

@@ -91,14 +91,19 @@ def _show_once(snapshots: list[Snapshot], json: bool, single: bool, per_cpu: boo
 
 
 def show_intervals(
-    intervals: list[Interval], *, json: bool, single: bool, per_cpu: bool = False
+    intervals: list[Interval],
+    *,
+    json: bool,
+    single: bool,
+    per_cpu: bool = False,
+    redraw: bool = True,
 ) -> None:
     if json:
         documents = [interval(each, per_cpu=per_cpu) for each in intervals]
         write_json(one_or_all(documents, single=single))
         return
-    from xdpctl.cli.tables import clear_screen, print_stats  # noqa: PLC0415 - rich
+    from xdpctl.cli.tables import next_frame, print_stats  # noqa: PLC0415 - rich
 
-    clear_screen()
+    next_frame(redraw=redraw)
     for each in intervals:
         print_stats(each.snapshot, each, per_cpu=per_cpu)

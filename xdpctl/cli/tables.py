@@ -26,9 +26,9 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def clear_screen() -> None:
-    """Between two frames on a terminal; elsewhere an empty line."""
-    sys.stdout.write("\x1b[H\x1b[J" if sys.stdout.isatty() else "\n")
+def next_frame(*, redraw: bool = True) -> None:
+    """Go to the top of a terminal's screen; elsewhere an empty line parts the frames."""
+    sys.stdout.write("\x1b[H\x1b[J" if redraw and sys.stdout.isatty() else "\n")
 
 
 def print_stats(
