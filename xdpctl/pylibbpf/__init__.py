@@ -28,7 +28,8 @@ from xdpctl.pylibbpf.info import (
 )
 from xdpctl.pylibbpf.links import Link
 from xdpctl.pylibbpf.maps import Map, MapType, possible_cpus
-from xdpctl.pylibbpf.objects import Object, ObjectMap, ObjectProgram
+from xdpctl.pylibbpf.objects import Object
+from xdpctl.pylibbpf.parts import ObjectMap, ObjectProgram
 from xdpctl.pylibbpf.programs import Program, RunResult, xdp_context
 from xdpctl.pylibbpf.ringbuf import RingBuffer
 
