@@ -56,6 +56,19 @@ test-kernels: .cache/.kernel-packages $(VENV)/.dev build ## The same object on D
 	@$(SUDO) $(BIN)/python tests/kernels/boot.py -- \
 	  $(BIN)/python -m pytest -p no:cacheprovider tests/kernels
 
+MINUTES ?= 5
+FUZZED := tests/bpf/test_data_plane.py tests/bpf/test_pylibbpf_shapes.py tests/bpf/test_pylibbpf_btf.py \
+  tests/unit/test_btf.py tests/unit/test_codec.py tests/unit/test_codec_structs.py tests/unit/test_oracle.py
+
+.PHONY: fuzz
+fuzz: $(VENV)/.dev build ## Hypothesis for longer, with new seeds: make fuzz MINUTES=5.
+	@end=$$((SECONDS + 60 * $(MINUTES))); rounds=0; \
+	while [ $$SECONDS -lt $$end ]; do \
+	  $(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest -q -x \
+	    --hypothesis-seed=$$RANDOM $(FUZZED); \
+	  rounds=$$((rounds + 1)); \
+	done; echo "$$rounds rounds, nothing found"
+
 .PHONY: bench
 bench: $(VENV)/.dev build ## Time per packet and start-up time, next to others'; JSON in bench.json.
 	@$(SUDO) $(BIN)/python -m tests.bench --json bench.json
