@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import reduce
-from types import TracebackType
-from typing import Self
 
 from xdpctl.datapath.counters import Counters, RowNames
 from xdpctl.errors import BadInstallation
@@ -28,6 +26,7 @@ from xdpctl.pylibbpf import (
     load_btf,
 )
 from xdpctl.pylibbpf.btf import Kind
+from xdpctl.pylibbpf.fd import Owner
 
 BPF_OBJECT = os.path.join(os.path.dirname(__file__), os.pardir, "data", "xdpctl.bpf.o")
 
@@ -83,7 +82,7 @@ def loaded_program(offload_to: int | None = None) -> Iterator[ObjectProgram]:
         yield program
 
 
-class RunningProgram:
+class RunningProgram(Owner):
     """Our program found by its id; a context manager.
 
     Attributes:
@@ -137,17 +136,6 @@ class RunningProgram:
 
     def close(self) -> None:
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _our_maps(map_ids: tuple[int, ...], btf: Btf, stack: ExitStack) -> dict[str, Map]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import reduce
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from xdpctl.datapath.counters import Counters, RowNames
 from xdpctl.datapath.hook import mode_name
@@ -19,6 +18,7 @@ from xdpctl.datapath.kernel import explained, require_privileges
 from xdpctl.datapath.program import NotOursError, RunningProgram
 from xdpctl.errors import NotAttached
 from xdpctl.pylibbpf import xdp
+from xdpctl.pylibbpf.fd import Owner
 from xdpctl.pylibbpf.xdp import Mode
 
 
@@ -49,7 +49,7 @@ class Snapshot(NamedTuple):
         return mode_name(self.mode)
 
 
-class Reader:
+class Reader(Owner):
     """Takes snapshots of one interface, whatever name it goes by; a context manager.
 
     The program is looked up anew only when another one has taken its place.
@@ -106,17 +106,6 @@ class Reader:
         program, self._program = self._program, None
         if program is not None:
             program.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def not_attached(name: str) -> NotAttached:

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import os
 import warnings
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
-class Fd:
+class Owner(ABC):
+    """Something that owns a resource of the kernel's: a context manager that closes it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the resource back. Closing twice is harmless."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Fd(Owner):
     """Owns one file descriptor of a BPF object; a context manager that closes it.
 
     Closing twice is harmless; an owner that is forgotten warns and closes, as a Python file does.
@@ -35,17 +55,6 @@ class Fd:
         number, self._number = self._number, -1
         if number >= 0:
             os.close(number)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_number", -1) >= 0:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from xdpctl.pylibbpf._lib import lib
+from xdpctl.pylibbpf.fd import Owner
 
 
-class Link:
+class Link(Owner):
     """An attachment made by libbpf, owned by this object; a context manager that ends it."""
 
     def __init__(self, pointer: int) -> None:
@@ -27,14 +25,3 @@ class Link:
         pointer, self._pointer = self._pointer, 0
         if pointer:
             lib.bpf_link__destroy(pointer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -15,12 +15,12 @@ import errno
 import os
 import warnings
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from xdpctl.pylibbpf._lib import lib
 from xdpctl.pylibbpf.btf import Btf, Kind
 from xdpctl.pylibbpf.errors import BpfError, ObjectFormatError
+from xdpctl.pylibbpf.fd import Owner
 from xdpctl.pylibbpf.parts import Life, ObjectMap, ObjectProgram
 from xdpctl.pylibbpf.sections import Section
 
@@ -69,7 +69,7 @@ class Named(Generic[Item]):
         return sorted(self._items)
 
 
-class Object:
+class Object(Owner):
     """One BPF object. A context manager: leaving it closes every descriptor that it owns; programs
     attached through netlink and maps that they use live on in the kernel.
 
@@ -164,17 +164,6 @@ class Object:
         if section is None:
             raise AttributeError(f"{type(self).__name__} has no {name}")
         return section
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         life = self.__dict__.get("_life")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes as ct
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from xdpctl.pylibbpf._lib import RING_BUFFER_SAMPLE_FN, lib
+from xdpctl.pylibbpf.fd import Owner
 
 
-class RingBuffer:
+class RingBuffer(Owner):
     """The one consumer of a ring-buffer map; a context manager.
 
     Args:
@@ -71,14 +70,3 @@ class RingBuffer:
         pointer, self._pointer = self._pointer, 0
         if pointer:
             lib.ring_buffer__free(pointer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
