@@ -118,7 +118,7 @@ def test_automatic_mode_falls_back_to_skb_and_says_why(pair: Pair) -> None:
 def test_hardware_mode_is_refused_where_there_is_no_hardware(pair: Pair) -> None:
     done = xdpctl(pair.right, "attach", "eth0", "--mode", "hw")
     assert done.returncode == 3
-    assert done.stderr.startswith("xdpctl: eth0: ")
+    assert done.stderr.startswith("xdpctl: eth0: its hardware takes no XDP programs: ")
     assert "Traceback" not in done.stderr
     assert xdpctl_json(pair.right, "status") == []
 

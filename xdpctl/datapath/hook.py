@@ -129,6 +129,11 @@ def attach(
                 with loaded_program(offload_to) as loaded:
                     return _put(interface, loaded.fd, loaded.info.id, requested, present)
             except BpfError as error:
+                if requested is RequestedMode.HW and error.errno not in _NOT_THE_DRIVERS_FAULT:
+                    raise KernelRefused(
+                        f"{interface.name}: its hardware takes no XDP programs: {error.strerror}",
+                        hint="driver and skb mode run them on the CPU",
+                    ) from error
                 if not _changed_meanwhile(interface, present, error):
                     raise _owned_by_link(interface, error) from error
     raise KernelRefused(f"{interface.name}: somebody else keeps changing its XDP program")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -72,7 +73,8 @@ def inside_namespace(name: str | None) -> Iterator[None]:
         ) from None
     except OSError as error:
         names = ", ".join(namespace_names()) or "none"
-        reason = "no such network namespace" if not os.path.exists(path) else error.strerror
+        reasons = {errno.ENOENT: "no such network namespace", errno.EINVAL: "no network namespace"}
+        reason = reasons.get(error.errno or 0, error.strerror)
         raise NoSuchNamespace(f"{name}: {reason}", hint=f"named namespaces: {names}") from None
     token = _chosen_namespace.set(name)
     try:
