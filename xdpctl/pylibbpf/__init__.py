@@ -1,4 +1,5 @@
-"""libbpf.so.1 from Python through ctypes, and nothing else: no compiler, no other package.
+"""libbpf.so.1 from Python through ctypes, and nothing else: no other package, and no compiler but
+where `compile` is called.
 
 It knows libbpf and the kernel's BPF interface; it knows nothing of xdpctl.
 """
@@ -56,6 +57,7 @@ __all__ = [
     "RingBuffer",
     "RunResult",
     "VerifierError",
+    "compile",
     "libbpf_version",
     "link_ids",
     "link_info",
@@ -72,3 +74,17 @@ __all__ = [
 def libbpf_version() -> tuple[int, int]:
     """Major and minor version of the libbpf in use. Raises LibraryError when there is none."""
     return lib.libbpf_major_version(), lib.libbpf_minor_version()
+
+
+def compile(source: str) -> bytes:
+    """BPF C as text, compiled with the local clang to an object for `Object.open`.
+
+    No file is written; `#include "..."` looks in the working directory.
+
+    Raises:
+        CompileError: clang is missing (its `hint` says what to install), or refused the source,
+            which its messages call `<source>`.
+    """
+    from xdpctl.pylibbpf.clang import compile_text  # noqa: PLC0415 - seldom used, 10 ms to import
+
+    return compile_text(source)
