@@ -34,7 +34,7 @@ define install_packages
 	  echo 'installing:' $$missing; \
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  $(SUDO) apt-get update -qq; \
-	  $(SUDO) -E apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 	@mkdir -p $(@D); touch $@
 endef
