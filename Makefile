@@ -47,6 +47,10 @@ help: ## List the targets.
 demo: build ## Two hosts, real packets, and what is counted of them; leaves nothing behind.
 	@$(SUDO) $(BIN)/python -m netns_lab.demo
 
+.PHONY: example
+example: build ## One's own first XDP program, in a lab (examples/first_xdp).
+	@$(SUDO) $(BIN)/python examples/first_xdp/in_a_lab.py
+
 .PHONY: test
 test: $(VENV)/.dev build ## All tests, as root, against this kernel.
 	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -79,7 +83,7 @@ lint: $(VENV)/.dev ## ruff, mypy, the walls between modules, clang-format.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	clang-format --dry-run --Werror $$(git ls-files 'bpf/*.[ch]' 'tests/*.bpf.c')
+	clang-format --dry-run --Werror $$(git ls-files 'bpf/*.[ch]' '*.bpf.c')
 
 .PHONY: docs
 docs: build ## Write README.md's table of commands anew from the commands themselves.
