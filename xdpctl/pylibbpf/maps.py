@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes as ct
 import errno
 import mmap as mmap_module
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from functools import cache
@@ -73,7 +74,7 @@ class _CreateOptions(ct.Structure):
     )
 
 
-class MapAccess:
+class MapAccess(ABC):
     """What can be done with any map whose descriptor, shape and codecs are known."""
 
     def __init__(self, info: MapInfo, key: Codec | BytesCodec, value: Codec | BytesCodec) -> None:
@@ -87,9 +88,9 @@ class MapAccess:
         self._subject = f"map {info.name}"
 
     @property
+    @abstractmethod
     def fd(self) -> int:
         """Asked for at each call: a number kept longer than its file might be another file's."""
-        raise NotImplementedError
 
     # one at a time
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as ct
 import struct
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Self
 
 from xdpctl.pylibbpf._lib import lib
@@ -56,16 +57,16 @@ def xdp_context(
     return struct.pack("=6I", data, data_end, 0, ingress_ifindex, rx_queue_index, 0)
 
 
-class ProgramAccess:
+class ProgramAccess(ABC):
     """What can be done with any loaded program whose descriptor is known."""
 
     def __init__(self, name: str) -> None:
         self._subject = f"program {name}"
 
     @property
+    @abstractmethod
     def fd(self) -> int:
         """Asked for at each call: a number kept longer than its file might be another file's."""
-        raise NotImplementedError
 
     @property
     def info(self) -> ProgramInfo:
