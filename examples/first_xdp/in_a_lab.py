@@ -19,8 +19,10 @@ def main() -> None:
     with Lab() as lab:
         left, right = lab.hosts("left", "right")
         lab.link(left, right)
-        program = [sys.executable, str(Path(__file__).with_name("first.py")), "eth0"]
-        with right.popen(program, stdout=subprocess.PIPE) as first:
+        # Whoever runs us may ignore Ctrl-C, as shells do for what runs in the background.
+        program = ["env", "--default-signal=INT", sys.executable]
+        script = Path(__file__).with_name("first.py")
+        with right.popen([*program, script, "eth0"], stdout=subprocess.PIPE) as first:
             assert first.stdout is not None
             print(first.stdout.readline(), end="")
             for layer in (TCP(dport=80), UDP(dport=53), UDP(dport=7), ICMP()):
