@@ -41,15 +41,16 @@ class Port:
 
 
 class Host:
-    """A host of a lab; made by `Lab.host()`, gone with the lab.
+    """A host of a lab; made by `Lab.host()` and gone with the lab, or one that stays.
 
     Every method that takes an interface's name raises UnknownInterfaceError where the host has
     none of that name, KernelError where the kernel refuses, LabClosedError after the lab's end.
     """
 
-    def __init__(self, name: str, spawner: Spawner) -> None:
+    def __init__(self, name: str, namespace: Namespace, spawner: Spawner) -> None:
+        """Takes over the namespace, and closes it in the end."""
         self.name = name
-        self.namespace = Namespace(spawner, name)
+        self.namespace = namespace
         self.peers: dict[int, Port] = {}
         """The ports that this host's interfaces are linked to, by the index of the interface."""
         self._spawner = spawner

@@ -11,7 +11,7 @@ from netns_lab import validate
 from netns_lab.errors import LabClosedError, NameInUseError, UnknownHostError
 from netns_lab.host import Host
 from netns_lab.link import Link, PortPlan, connect
-from netns_lab.namespace import Spawner, require_privileges
+from netns_lab.namespace import HeldNamespace, Spawner, require_privileges
 from netns_lab.netlink import Rtnl, request
 
 _DEFAULT_MTU = 1500
@@ -68,7 +68,7 @@ class Lab:
             if validate.host_name(name) in self._hosts:
                 raise NameInUseError(f"{name}: the lab has a host of that name already")
             with contextlib.ExitStack() as undo:
-                host = Host(name, self._spawner)
+                host = Host(name, HeldNamespace(self._spawner, name), self._spawner)
                 undo.callback(host.close)
                 request(host.namespace, Rtnl.set_up, "lo")
                 undo.pop_all()

@@ -1,4 +1,4 @@
-"""A network namespace without a name, held by a process that dies with this one."""
+"""A network namespace: one that dies with this process, or one that has a name and stays."""
 
 import contextlib
 import os
@@ -44,43 +44,17 @@ class Spawner:
 
 
 class Namespace:
-    """A new network namespace, in which `lo` is still down.
+    """A network namespace, held open by a file descriptor until `close()`."""
 
-    It lasts until `close()`, or the end of this process. The holder is `cat`, which ends at the
-    end of its input too: the second way to notice the death of its owner.
-    """
-
-    def __init__(self, spawner: Spawner, name: str) -> None:
-        """`name` is for messages. Raises NamespaceError where the holder cannot make it."""
+    def __init__(self, name: str, path: str) -> None:
+        """`name` is for messages. Raises NamespaceError where `path` is no namespace."""
         self.name = name
+        self.path = path
         self._fd: int | None = None
-        self._holder = spawner.popen(
-            [*_DIE_WITH_PARENT, "unshare", "--net", "--", "cat"],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C is for the owner, which may have work left to do
-        )
-        self.path = f"/proc/{self._holder.pid}/ns/net"
         try:
-            self._await_holder()
-            self._fd = os.open(self.path, os.O_RDONLY)
-        except BaseException:
-            self.close()
-            raise
-
-    def _await_holder(self) -> None:
-        """Returns once the holder is in a namespace of its own."""
-        assert self._holder.stdin and self._holder.stdout and self._holder.stderr
-        with contextlib.suppress(BrokenPipeError):
-            self._holder.stdin.write(b"\n")
-        # Nobody but cat sends the line back, and cat starts after unshare has done its work.
-        if self._holder.stdout.read(1) != b"\n":
-            reason = self._holder.stderr.read().decode(errors="replace").strip()
-            raise NamespaceError(f"cannot make a network namespace: {reason or 'holder died'}")
-        if os.stat(self.path).st_ino == os.stat("/proc/thread-self/ns/net").st_ino:
-            raise NamespaceError("cannot make a network namespace: unshare made none")
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NamespaceError(f"{name}: {error.strerror}") from error
 
     @property
     def fd(self) -> int:
@@ -116,10 +90,53 @@ class Namespace:
         return future.result()
 
     def close(self) -> None:
-        """Lets go of the namespace; the kernel destroys it once no process is inside."""
+        """Lets go of the namespace."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+class HeldNamespace(Namespace):
+    """A new network namespace without a name, in which `lo` is still down.
+
+    It lasts until `close()`, or the end of this process. The holder is `cat`, which ends at the
+    end of its input too: the second way to notice the death of its owner.
+    """
+
+    def __init__(self, spawner: Spawner, name: str) -> None:
+        """`name` is for messages. Raises NamespaceError where the holder cannot make it."""
+        self._fd = None
+        self._holder = spawner.popen(
+            [*_DIE_WITH_PARENT, "unshare", "--net", "--", "cat"],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is for the owner, which may have work left to do
+        )
+        try:
+            path = f"/proc/{self._holder.pid}/ns/net"
+            self._await_holder(path)
+            super().__init__(name, path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_holder(self, path: str) -> None:
+        """Returns once the holder is in a namespace of its own."""
+        assert self._holder.stdin and self._holder.stdout and self._holder.stderr
+        with contextlib.suppress(BrokenPipeError):
+            self._holder.stdin.write(b"\n")
+        # Nobody but cat sends the line back, and cat starts after unshare has done its work.
+        if self._holder.stdout.read(1) != b"\n":
+            reason = self._holder.stderr.read().decode(errors="replace").strip()
+            raise NamespaceError(f"cannot make a network namespace: {reason or 'holder died'}")
+        if os.stat(path).st_ino == os.stat("/proc/thread-self/ns/net").st_ino:
+            raise NamespaceError("cannot make a network namespace: unshare made none")
+
+    def close(self) -> None:
+        """Lets go of the namespace; the kernel destroys it once no process is inside."""
+        super().close()
         self._holder.kill()
         with self._holder:  # closes the pipes, and waits
             pass

@@ -93,32 +93,32 @@ class Rtnl:
 
         self._host_name = host_name
         self._refused = pyroute2.NetlinkError
-        self._ipr = pyroute2.IPRoute()
+        self.ipr = pyroute2.IPRoute()
 
     def close(self) -> None:
         """Closes the socket."""
-        self._ipr.close()
+        self.ipr.close()
 
     def interfaces(self) -> tuple[Interface, ...]:
         """All interfaces by index; `lo` comes first."""
-        addresses = tuple(self._ipr.addr("dump"))
-        return tuple(_interface(link, addresses) for link in self._ipr.link("dump"))
+        addresses = tuple(self.ipr.addr("dump"))
+        return tuple(_interface(link, addresses) for link in self.ipr.link("dump"))
 
     def interface(self, name: str) -> Interface:
         """The interface of that name."""
         link = self._link(name)
-        return _interface(link, self._ipr.addr("dump", index=link["index"]))
+        return _interface(link, self.ipr.addr("dump", index=link["index"]))
 
     def name_of(self, index: int) -> str:
         """The present name of the interface of that index."""
-        with self._about(f"interface {index}"):
-            return str(self._ipr.link("get", index=index)[0].get_attr("IFLA_IFNAME"))
+        with self.about(f"interface {index}"):
+            return str(self.ipr.link("get", index=index)[0].get_attr("IFLA_IFNAME"))
 
     def add_veth(self, near: VethEnd, far: VethEnd, far_netns_fd: int) -> None:
         """Makes a veth pair, both ends down, `far` in another namespace."""
         peer = _veth_attributes(far) | {"net_ns_fd": far_netns_fd}
-        with self._about(f"{near.name} - {far.name}"):
-            self._ipr.link("add", kind="veth", peer=peer, **_veth_attributes(near))
+        with self.about(f"{near.name} - {far.name}"):
+            self.ipr.link("add", kind="veth", peer=peer, **_veth_attributes(near))
 
     def quieten(self, name: str, mtu: int) -> None:
         """Stops all that the kernel would send by itself on an interface, and gives it its MTU.
@@ -141,8 +141,8 @@ class Rtnl:
         """Adds an address; an IPv6 one is of use at once unless duplicates are looked for."""
         index = self._link(name)["index"]
         nodad = isinstance(address, IPv6Interface) and not detect_duplicates
-        with self._about(f"{name}: {address}"):
-            self._ipr.addr(
+        with self.about(f"{name}: {address}"):
+            self.ipr.addr(
                 "add",
                 index=index,
                 address=str(address.ip),
@@ -153,8 +153,8 @@ class Rtnl:
     def add_neighbour(self, name: str, address: IpAddress, mac: str) -> None:
         """Tells the kernel, for good, the MAC address behind an IP address."""
         index = self._link(name)["index"]
-        with self._about(f"{name}: {address}"):
-            self._ipr.neigh("replace", ifindex=index, dst=str(address), lladdr=mac)
+        with self.about(f"{name}: {address}"):
+            self.ipr.neigh("replace", ifindex=index, dst=str(address), lladdr=mac)
 
     def set_up(self, name: str) -> None:
         """Sets an interface up; returns when it can send, if its peer is up."""
@@ -177,20 +177,20 @@ class Rtnl:
             flags = int(self._link(name)["flags"])
             return not (flags & _IFF_UP and flags & _IFF_LOWER_UP) or bool(flags & _IFF_RUNNING)
 
-        self._wait_until(settled, name)
+        self.wait_until(settled, name)
         return self.interface(name)
 
     def rename(self, old: str, new: str) -> None:
         """Renames an interface; before Linux 6.2 it has to be down (KernelError EBUSY)."""
         index = self._link(old)["index"]
-        with self._about(f"{old} to {new}"):
-            self._ipr.link("set", index=index, ifname=new)
+        with self.about(f"{old} to {new}"):
+            self.ipr.link("set", index=index, ifname=new)
 
     def delete(self, name: str) -> None:
         """Deletes an interface; it may still be going on return."""
         index = self._link(name)["index"]
-        with self._about(name):
-            self._ipr.link("del", index=index)
+        with self.about(name):
+            self.ipr.link("del", index=index)
 
     def await_gone(self, index: int) -> None:
         """Returns once there is no interface of that index."""
@@ -202,20 +202,20 @@ class Rtnl:
                 return True
             return False
 
-        self._wait_until(gone, f"interface {index}")
+        self.wait_until(gone, f"interface {index}")
 
     def write_sysctl(self, path: str, value: str) -> None:
         """Writes `/proc/sys/PATH`; below `net` it is that of the calling thread's namespace."""
         self._write(Path("/proc/sys", path), value)
 
     def _link(self, name: str) -> Any:
-        with self._about(name):
-            return self._ipr.link("get", ifname=name)[0]
+        with self.about(name):
+            return self.ipr.link("get", ifname=name)[0]
 
     def _set(self, name: str, **attributes: Any) -> None:
         index = self._link(name)["index"]
-        with self._about(name):
-            self._ipr.link("set", index=index, **attributes)
+        with self.about(name):
+            self.ipr.link("set", index=index, **attributes)
 
     def _write(self, path: Path, value: str) -> None:
         try:
@@ -223,7 +223,7 @@ class Rtnl:
         except OSError as error:
             raise refusal(f"{self._host_name}: {path}", error.errno or 0) from error
 
-    def _wait_until(self, condition: Callable[[], bool], subject: str) -> None:
+    def wait_until(self, condition: Callable[[], bool], subject: str) -> None:
         deadline_s = time.monotonic() + _DEADLINE_S
         while not condition():
             if time.monotonic() > deadline_s:
@@ -232,7 +232,7 @@ class Rtnl:
             time.sleep(_POLL_INTERVAL_S)
 
     @contextlib.contextmanager
-    def _about(self, subject: str) -> Iterator[None]:
+    def about(self, subject: str) -> Iterator[None]:
         """What the kernel refuses in here becomes an error about `subject`."""
         try:
             yield
