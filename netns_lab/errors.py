@@ -6,7 +6,10 @@ LabError
 ├── NamespaceError          a namespace could not be made, or its holder died
 ├── LabClosedError          the lab, or the host, is closed
 ├── InvalidValueError       a name, address or size that the kernel cannot take (also a ValueError)
+│   └── TopologyFileError   a file does not describe a lab; the text has a line for each mistake
 ├── NameInUseError          a host or an interface of that name exists already
+├── UnknownLabError         no lab that stays has that name
+├── LabBusyError            processes run on hosts of a lab that is to go
 ├── UnknownHostError        the lab has no host of that name
 ├── UnknownInterfaceError   the host has no interface of that name
 ├── KernelError             the kernel refused; `errno` says why
@@ -41,8 +44,20 @@ class InvalidValueError(LabError, ValueError):
     """A name, address or size is malformed; nothing was changed."""
 
 
+class TopologyFileError(InvalidValueError):
+    """A file does not describe a lab; the text has a line for each mistake."""
+
+
 class NameInUseError(LabError):
     """A host or an interface of that name exists already."""
+
+
+class UnknownLabError(LabError):
+    """No lab that stays has that name."""
+
+
+class LabBusyError(LabError):
+    """Processes run on hosts of a lab that is to go; nothing was changed."""
 
 
 class UnknownHostError(LabError):

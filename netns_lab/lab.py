@@ -14,8 +14,6 @@ from netns_lab.link import Link, PortPlan, connect
 from netns_lab.namespace import HeldNamespace, Spawner, require_privileges
 from netns_lab.netlink import Rtnl, request
 
-_DEFAULT_MTU = 1500
-
 
 class Lab:
     """Hosts, each a network namespace of its own, and the links between them.
@@ -93,7 +91,7 @@ class Lab:
         names: tuple[str | None, str | None] = (None, None),
         addresses: tuple[Iterable[str], Iterable[str]] = ((), ()),
         macs: tuple[str | None, str | None] = (None, None),
-        mtu: int = _DEFAULT_MTU,
+        mtu: int = validate.DEFAULT_MTU,
         queues: int | None = None,
         quiet: bool = True,
     ) -> Link:
@@ -147,7 +145,7 @@ class Lab:
         return host
 
     def _next_mac(self) -> str:
-        return "02:00:" + next(self._mac_numbers).to_bytes(4).hex(":")
+        return validate.numbered_mac(next(self._mac_numbers))
 
     def _require_open(self) -> None:
         if self._closed:

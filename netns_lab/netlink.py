@@ -114,6 +114,10 @@ class Rtnl:
         with self.about(f"interface {index}"):
             return str(self.ipr.link("get", index=index)[0].get_attr("IFLA_IFNAME"))
 
+    def index_of(self, name: str) -> int:
+        """The index of the interface of that name."""
+        return int(self._link(name)["index"])
+
     def add_veth(self, near: VethEnd, far: VethEnd, far_netns_fd: int) -> None:
         """Makes a veth pair, both ends down, `far` in another namespace."""
         peer = _veth_attributes(far) | {"net_ns_fd": far_netns_fd}
@@ -139,7 +143,7 @@ class Rtnl:
 
     def add_address(self, name: str, address: IpInterface, *, detect_duplicates: bool) -> None:
         """Adds an address; an IPv6 one is of use at once unless duplicates are looked for."""
-        index = self._link(name)["index"]
+        index = self.index_of(name)
         nodad = isinstance(address, IPv6Interface) and not detect_duplicates
         with self.about(f"{name}: {address}"):
             self.ipr.addr(
@@ -152,7 +156,7 @@ class Rtnl:
 
     def add_neighbour(self, name: str, address: IpAddress, mac: str) -> None:
         """Tells the kernel, for good, the MAC address behind an IP address."""
-        index = self._link(name)["index"]
+        index = self.index_of(name)
         with self.about(f"{name}: {address}"):
             self.ipr.neigh("replace", ifindex=index, dst=str(address), lladdr=mac)
 
@@ -182,13 +186,13 @@ class Rtnl:
 
     def rename(self, old: str, new: str) -> None:
         """Renames an interface; before Linux 6.2 it has to be down (KernelError EBUSY)."""
-        index = self._link(old)["index"]
+        index = self.index_of(old)
         with self.about(f"{old} to {new}"):
             self.ipr.link("set", index=index, ifname=new)
 
     def delete(self, name: str) -> None:
         """Deletes an interface; it may still be going on return."""
-        index = self._link(name)["index"]
+        index = self.index_of(name)
         with self.about(name):
             self.ipr.link("del", index=index)
 
@@ -213,7 +217,7 @@ class Rtnl:
             return self.ipr.link("get", ifname=name)[0]
 
     def _set(self, name: str, **attributes: Any) -> None:
-        index = self._link(name)["index"]
+        index = self.index_of(name)
         with self.about(name):
             self.ipr.link("set", index=index, **attributes)
 

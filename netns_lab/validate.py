@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 from netns_lab.errors import InvalidValueError
 from netns_lab.netlink import IPV6_MIN_MTU, IpInterface
+from xdpctl import labnames
+
+DEFAULT_MTU = 1500  # bytes
 
 _IFNAMSIZ = 16  # include/uapi/linux/if.h; the closing NUL is one of them
 _MIN_MTU, _MAX_MTU = 68, 65535  # drivers/net/veth.c: ETH_MIN_MTU, ETH_MAX_MTU
@@ -22,6 +25,18 @@ def host_name(name: str) -> str:
     if not name or "/" in name or name.split() != [name]:
         raise InvalidValueError(f"{name!r}: a host's name is one word without a slash")
     return name
+
+
+def lab_host_name(name: str) -> str:
+    """A host of a lab that stays, whose name is part of a path."""
+    if not labnames.is_name(name):
+        raise InvalidValueError(f"{name!r}: a host's name is {labnames.NAME_RULE}")
+    return name
+
+
+def numbered_mac(number: int) -> str:
+    """The MAC address of a lab's nth port: 02:00:00:00:00:01 and so on, locally administered."""
+    return "02:00:" + number.to_bytes(4).hex(":")
 
 
 def interface_name(name: str) -> str:

@@ -75,13 +75,15 @@ def create(path: str) -> None:
         except OSError as error:
             failures.append(error)
 
+    thread = threading.Thread(target=make, name="netns-create")
     try:
-        thread = threading.Thread(target=make, name="netns-create")
         thread.start()
         thread.join()
         if failures:
             raise failures[0]
     except BaseException:
+        if thread.ident is not None:
+            thread.join()  # a Ctrl-C does not end it
         remove(path)
         raise
 
