@@ -17,7 +17,6 @@ from itertools import count
 
 from netns_lab import fabric, processes, validate
 from netns_lab.errors import (
-    InvalidValueError,
     LabBusyError,
     NameInUseError,
     NamespaceError,
@@ -48,8 +47,7 @@ def up(lab: str, topology: Topology) -> None:
     Raises InvalidValueError, NameInUseError, KernelError, NamespaceError, PrivilegeError.
     """
     require_privileges()
-    if not labnames.is_name(lab):
-        raise InvalidValueError(f"{lab!r}: a lab's name is {labnames.NAME_RULE}")
+    validate.lab_name(lab)
     for plan in topology.hosts:
         validate.lab_host_name(plan.name)
     hosts = {plan.name: LabHost(lab, plan.name) for plan in topology.hosts}

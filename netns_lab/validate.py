@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from netns_lab.errors import InvalidValueError
-from netns_lab.netlink import IPV6_MIN_MTU, IpInterface
+from netns_lab.netlink import IPV6_MIN_MTU, IpAddress, IpInterface
 from xdpctl import labnames
 
 DEFAULT_MTU = 1500  # bytes
@@ -24,6 +24,13 @@ def host_name(name: str) -> str:
     """One word without a slash, to be of use in messages and paths."""
     if not name or "/" in name or name.split() != [name]:
         raise InvalidValueError(f"{name!r}: a host's name is one word without a slash")
+    return name
+
+
+def lab_name(name: str) -> str:
+    """A lab that stays, whose name is part of a path."""
+    if not labnames.is_name(name):
+        raise InvalidValueError(f"{name!r}: a lab's name is {labnames.NAME_RULE}")
     return name
 
 
@@ -66,6 +73,15 @@ def ip_interface(text: str) -> IpInterface:
         return ipaddress.ip_interface(text)
     except ValueError as error:
         message = f"{text}: not an IP address; one looks like 192.0.2.1/24 or 2001:db8::1/64"
+        raise InvalidValueError(message) from error
+
+
+def ip_address(text: str) -> IpAddress:
+    """An IPv4 or IPv6 address, as in `192.0.2.1`."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError as error:
+        message = f"{text}: not an IP address; one looks like 192.0.2.1 or 2001:db8::1"
         raise InvalidValueError(message) from error
 
 
