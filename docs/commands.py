@@ -21,10 +21,22 @@ def table() -> str:
         for name in names:
             command = xdpctl.get_command(context, name)
             assert command is not None
-            words = [part for each in command.params for part in _usage(each)]
-            usage = " ".join(["xdpctl", name, *words]).replace("|", "\\|")
-            lines.append(f"| `{usage}` | {command.get_short_help_str(100)} |")
+            lines += _rows(["xdpctl", name], command, context)
     return "\n".join(lines) + "\n"
+
+
+def _rows(path: list[str], command: click.Command, context: click.Context) -> list[str]:
+    """The row of a command, or of each command of a group."""
+    if isinstance(command, click.Group):
+        members = [
+            (name, command.get_command(context, name)) for name in command.list_commands(context)
+        ]
+        return [
+            row for name, each in members if each for row in _rows([*path, name], each, context)
+        ]
+    words = [part for each in command.params for part in _usage(each)]
+    usage = " ".join([*path, *words]).replace("|", "\\|")
+    return [f"| `{usage}` | {command.get_short_help_str(100)} |"]
 
 
 def _usage(parameter: click.Parameter) -> list[str]:

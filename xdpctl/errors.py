@@ -8,7 +8,8 @@ XdpctlError                 exit code 3: any failure at run time
  ├─ KernelRefused           a system call or the verifier said no
  ├─ BadInstallation         libbpf or the BPF object is missing or unusable
  ├─ MissingPrivilege        exit code 4
- └─ WrongUsage              exit code 2: the command line or a file
+ ├─ WrongUsage              exit code 2: the command line or a file
+ └─ NoSuchProgram           exit code 127, as of env(1): what a host of a lab was to run
 
 Each knows its one line, its hint and its exit code; `detail` is for `-v`.
 """
@@ -68,3 +69,7 @@ class BadInstallation(XdpctlError):
 
 class MissingPrivilege(XdpctlError):
     exit_code = 4
+
+
+class NoSuchProgram(XdpctlError):
+    exit_code = 127

@@ -25,6 +25,7 @@ WATCH_SECONDS_MIN = 0.1
 COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
     "See what it counts": ("stats", "histogram"),
+    "Build a lab": ("lab",),
 }
 
 # What other tools and other habits call our verbs.
@@ -64,7 +65,7 @@ def session_of(context: click.Context) -> Session:
     return context.find_root().ensure_object(Session)
 
 
-def _common_options() -> list[click.Parameter]:
+def common_options() -> list[click.Parameter]:
     def remember(context: click.Context, option: click.Parameter, value: Any) -> None:
         if value and option.name:
             setattr(session_of(context), option.name, value)
@@ -84,15 +85,30 @@ class Command(click.Command):
 
     def __init__(self, name: str, *, examples: tuple[str, str], **settings: Any) -> None:
         settings.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
-        super().__init__(name, epilog=_paragraph("Examples:", *examples), **settings)
-        self.params += _common_options()
+        super().__init__(name, epilog=paragraph("Examples:", *examples), **settings)
+        self.params += common_options()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_watch_seconds(args))
+        if any(each.name == "watch_seconds" for each in self.params):
+            args = _with_watch_seconds(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with inside_namespace(session_of(ctx).netns):
+        with inside_namespace(self._namespace(ctx)):
             return super().invoke(ctx)
+
+    def _namespace(self, ctx: click.Context) -> str | None:
+        """Where the command acts. The interfaces in its parameters lose their `HOST:`."""
+        namespace = session_of(ctx).netns
+        for name in (each.name for each in self.params if isinstance(each.type, InterfaceName)):
+            value = ctx.params.get(name or "") or ()
+            words = (value,) if isinstance(value, str) else value
+            if any(":" in word for word in words):
+                from xdpctl.cli.lab_names import in_one_namespace  # noqa: PLC0415 - for labs
+
+                namespace, words = in_one_namespace(words, namespace)
+                ctx.params[name or ""] = words[0] if isinstance(value, str) else words
+        return namespace
 
 
 class Program(click.Group):
@@ -100,7 +116,7 @@ class Program(click.Group):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.params += _common_options()
+        self.params += common_options()
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -153,7 +169,7 @@ class Program(click.Group):
                 )
 
 
-def _paragraph(*lines: str) -> str:
+def paragraph(*lines: str) -> str:
     return "\b\n" + "\n  ".join(lines)  # \b: click keeps the line breaks
 
 
@@ -169,7 +185,7 @@ def _with_watch_seconds(args: list[str]) -> list[str]:
 
 
 class InterfaceName(click.ParamType[str]):
-    """The name of an interface, completed by the shell in the namespace chosen so far."""
+    """An interface of the namespace chosen so far, or `HOST:IFACE` of a lab; for the shell both."""
 
     name = "interface"
 
@@ -178,11 +194,14 @@ class InterfaceName(click.ParamType[str]):
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shells
 
+        from xdpctl.cli.lab_names import all_ports  # noqa: PLC0415
+
         try:
             with inside_namespace(session_of(ctx).netns):
                 names = [each.name for each in all_interfaces()]
         except XdpctlError:
-            return []
+            names = []
+        names += all_ports()
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -44,6 +45,8 @@ def xdpctl(context: click.Context) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 a difference or a finding, 2 wrong usage, 3 failed,
     4 a privilege is missing."""
+    if "_XDPCTL_COMPLETE" in os.environ:
+        from xdpctl.cli import completion  # noqa: F401, PLC0415 - for shells
     session = Session()
     words = sys.argv[1:] if arguments is None else arguments
     try:
