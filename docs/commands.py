@@ -28,12 +28,12 @@ def table() -> str:
 def _rows(path: list[str], command: click.Command, context: click.Context) -> list[str]:
     """The row of a command, or of each command of a group."""
     if isinstance(command, click.Group):
-        members = [
-            (name, command.get_command(context, name)) for name in command.list_commands(context)
-        ]
-        return [
-            row for name, each in members if each for row in _rows([*path, name], each, context)
-        ]
+        rows = []
+        for name in command.list_commands(context):
+            member = command.get_command(context, name)
+            assert member is not None
+            rows += _rows([*path, name], member, context)
+        return rows
     words = [part for each in command.params for part in _usage(each)]
     usage = " ".join([*path, *words]).replace("|", "\\|")
     return [f"| `{usage}` | {command.get_short_help_str(100)} |"]
@@ -49,7 +49,8 @@ def _usage(parameter: click.Parameter) -> list[str]:
     longest = max(parameter.opts, key=len)
     if parameter.is_flag or len(longest) == len("-N"):
         return [f"[{longest}]"]
-    return [f"[{longest} {parameter.make_metavar(context)}]"]
+    usage = f"{longest} {parameter.make_metavar(context)}"
+    return [usage if parameter.required else f"[{usage}]"]
 
 
 def with_table(readme: str) -> str:

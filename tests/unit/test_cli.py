@@ -10,8 +10,10 @@ import sys
 import pytest
 
 from xdpctl.cli.base import COMMANDS
+from xdpctl.cli.lab import COMMANDS as LAB_COMMANDS
 
 VERBS = [verb for verbs in COMMANDS.values() for verb in verbs]
+ALL_VERBS = VERBS + [f"lab {verb}" for verb in LAB_COMMANDS]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -31,9 +33,9 @@ def test_xdpctl_alone_shows_help_in_groups_with_five_examples() -> None:
     assert all(each.strip().startswith("xdpctl ") for each in examples)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ALL_VERBS)
 def test_help_ends_with_two_examples_of_the_command(verb: str) -> None:
-    done = run(verb, "--help")
+    done = run(*verb.split(), "--help")
     assert done.returncode == 0
     examples = done.stdout.partition("Examples:\n")[2].strip().splitlines()
     assert len(examples) == 2
@@ -41,9 +43,9 @@ def test_help_ends_with_two_examples_of_the_command(verb: str) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ALL_VERBS)
 def test_examples_in_the_help_name_options_that_exist(verb: str) -> None:
-    done = run(verb, "--help")
+    done = run(*verb.split(), "--help")
     options, _, examples = done.stdout.partition("Examples:\n")
     for example in examples.strip().splitlines():
         command = example.strip().split("   ")[0]
@@ -95,6 +97,19 @@ def test_verb_that_is_like_nothing_is_answered_with_where_to_look() -> None:
         (["stats", "lo", "--watch", "nan"], "nan"),
         (["stats", "lo", "--count", "0"], "Invalid value for '--count'"),
         (["--colour"], "No such option"),
+        (["stats", "nowhere:"], "nowhere:: an interface of a lab is HOST:IFACE"),
+        (["stats", ":eth0"], ":eth0: an interface of a lab is HOST:IFACE"),
+        (["stats", "../x:eth0"], "../x: no lab has such a host"),
+        (["lab", "uup"], "lab uup: no such command"),
+        (["lab", "up", "bridge", "--hosts", "x"], "Invalid value for '--hosts'"),
+        (["lab", "up", "bridge", "--hosts", "1"], "1 hosts: not in 2..26"),
+        (["lab", "up", "pair", "--hosts", "3"], "--hosts is for a bridge"),
+        (["lab", "up", "/no/such/file"], "/no/such/file: no such file"),
+        (["lab", "up", "/"], "/: Is a directory"),
+        (["lab", "down", "x", "--all"], "name a lab, or say --all"),
+        (["lab", "exec", "nowhere", "--", "true"], "nowhere: no lab has such a host"),
+        (["lab", "exec"], "Missing argument 'HOST'"),
+        (["lab", "capture", "nowhere", "eth0", "-w", "x"], "nowhere: no lab has such a host"),
         (["stats", "lo", "lo", "--per-cup"], "No such option"),
     ],
 )

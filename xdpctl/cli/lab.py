@@ -70,7 +70,7 @@ class _Lab(click.Group):
     epilog=paragraph(
         "Examples:",
         "xdpctl lab up                       two hosts, a and b, and a cable",
-        "xdpctl lab exec a -- ip address     a command on host a",
+        "xdpctl lab shell a                  a shell on host a",
     ),
 )
 @click.pass_context

@@ -27,12 +27,14 @@ from xdpctl.labnames import LabHost
     short_help="Record frames in a pcap file.",
     examples=(
         "xdpctl lab capture a eth0 -w a.pcap --count 10",
-        "xdpctl lab capture a eth0 -w - | tcpdump -r -",
+        "xdpctl lab capture b eth0 -w b.pcap --seconds 5",
     ),
 )
 @click.argument("host", metavar="HOST", type=HostName())
 @click.argument("interface", metavar="IFACE")
-@click.option("-w", "path", metavar="FILE", required=True, help="The file; - is standard output.")
+@click.option(
+    "-w", "--write", "path", metavar="FILE", required=True, help="The file; - is standard output."
+)
 @click.option("--count", metavar="N", type=click.IntRange(min=1), help="End after N frames.")
 @click.option(
     "--seconds", metavar="S", type=click.FloatRange(min=0, min_open=True), help="End after S s."

@@ -23,11 +23,11 @@ from xdpctl.labnames import LabHost
     context_settings={"allow_interspersed_args": False},
     examples=(
         "xdpctl lab exec a -- ip address",
-        "xdpctl lab exec b -- python3 -m http.server 80",
+        "xdpctl lab exec b -- ip neighbour",
     ),
 )
 @click.argument("host", metavar="HOST", type=HostName())
-@click.argument("words", metavar="CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("words", metavar="-- CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(host: LabHost, words: tuple[str, ...]) -> None:
     """Run a command on a host of a lab. It takes the place of xdpctl: its exit status is the
     command's, or 127 when there is no such command. It sees the host's network, and this
