@@ -36,6 +36,7 @@ from netns_lab.topology import EndPlan, HostPlan, LinkPlan, Topology
 T = TypeVar("T")
 
 MAX_BYTES = 64 << 10
+MAX_DEPTH = 16
 MAX_HOSTS = 64
 MAX_LINKS = 256
 _ENDS = 2
@@ -90,13 +91,16 @@ class _Reader:
         try:
             if len(text) > MAX_BYTES:
                 raise yaml.YAMLError(f"longer than {MAX_BYTES >> 10} KiB")
+            depth = 0
             for event in yaml.parse(text, yaml.SafeLoader):
                 if isinstance(event, yaml.AliasEvent):
                     self._at(event.start_mark, "aliases are not understood")
+                depth += isinstance(event, yaml.CollectionStartEvent)
+                depth -= isinstance(event, yaml.CollectionEndEvent)
+                if depth > MAX_DEPTH:  # reading on would take time quadratic in the depth
+                    self._at(event.start_mark, "nested too deeply")
+                    break
             root: Node | None = None if self.mistakes else yaml.compose(text, yaml.SafeLoader)
-        except RecursionError:
-            self.mistakes.append((1, 1, "nested too deeply"))
-            return None
         except yaml.MarkedYAMLError as error:
             self._at(error.problem_mark or error.context_mark, error.problem or str(error))
             return None

@@ -64,7 +64,7 @@ links:
         ),
         (
             "hosts: {a: , b: }\nlinks: [{ends: {a:e: [], b: []}}, {ends: {a:e: [], b: []}}]\n",
-            "2:44: a:e: is an end of a link already",
+            "2:43: a:e: is an end of a link already",
         ),
         (
             "hosts: {s: {bridge: true}, t: {bridge: true}}\n"
@@ -75,7 +75,7 @@ links:
             "hosts: {a: , s: {bridge: true}}\nlinks: [{ends: {a: , s: [192.0.2.1/24]}}]\n",
             "2:9: s is a bridge: its ends have no addresses",
         ),
-        ("[" * 20000, "1:1: nested too deeply"),
+        ("[" * 20000, "1:17: nested too deeply"),
         ("#" * (MAX_BYTES + 1), "1:1: longer than 64 KiB"),
         (b"\xff\xfe\x00", "1:1: "),
         (b"hosts: \x00", "1:1: "),
