@@ -9,7 +9,7 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 VENV := .venv
 BIN := $(VENV)/bin
-OBJECT := xdpctl/data/xdpctl.bpf.o
+OBJECTS := xdpctl/data/xdpctl.bpf.o netns_lab/data/generator.bpf.o
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 # What Debian and Ubuntu call what is used. llvm has llvm-strip, linux-libc-dev the kernel's headers;
@@ -94,9 +94,9 @@ picture: build ## Draw README.md's picture anew from what the commands print in 
 	@$(SUDO) $(BIN)/python docs/picture.py
 
 .PHONY: build
-build: $(OBJECT) ## Compile the BPF object into the package.
+build: $(OBJECTS) ## Compile the BPF objects into the packages.
 
-$(OBJECT): $(VENV)/.run $(wildcard bpf/*.[ch]) xdpctl/pylibbpf/clang.py
+$(OBJECTS) &: $(VENV)/.run $(wildcard bpf/*.[ch]) xdpctl/pylibbpf/clang.py
 	@$(BIN)/python bpf/hatch_build.py
 
 .PHONY: wheel
@@ -125,7 +125,7 @@ uninstall: ## Take away what `make install` put there.
 
 .PHONY: clean
 clean: ## Remove everything that was built or downloaded.
-	rm -rf $(VENV) .cache build dist xdpctl/data bench.json
+	rm -rf $(VENV) .cache build dist xdpctl/data netns_lab/data bench.json
 
 # The package itself, editable, with what it needs to run; and what its tests need besides.
 $(VENV)/.run: pyproject.toml .cache/.build-packages

@@ -20,11 +20,16 @@ def ready_interface(namespace: Namespace, name: str) -> Interface:
     Raises SendError, or UnknownInterfaceError.
     """
     interface = request(namespace, Rtnl.settle, name)
-    if not interface.up:
-        raise SendError(f"{namespace.name}: {name}: is down")
-    if not interface.carrier:
-        raise SendError(f"{namespace.name}: {name}: has no carrier; is its peer down?")
+    require_ready(f"{namespace.name}: {name}", interface)
     return interface
+
+
+def require_ready(subject: str, interface: Interface) -> None:
+    """Raises SendError where the interface is down or its peer is."""
+    if not interface.up:
+        raise SendError(f"{subject}: is down")
+    if not interface.carrier:
+        raise SendError(f"{subject}: has no carrier; is its peer down?")
 
 
 def send_frames(namespace: Namespace, interface: Interface, frames: Iterable[bytes]) -> int:

@@ -1,0 +1,137 @@
+"""The far end of a veth, and whether it takes the frames that a generator sends.
+
+A veth accepts redirected frames only while its peer polls (NAPI). A program in driver mode makes
+it poll, and otherwise GRO does (drivers/net/veth.c: veth_napi_enable, ndo_xdp_xmit).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from netns_lab.errors import KernelError, SendError, UnknownInterfaceError
+from netns_lab.netlink import Interface, Rtnl, refusal
+from xdpctl.pylibbpf import netns
+
+_SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
+_ETHTOOL_GGRO, _ETHTOOL_SGRO = 0x2B, 0x2C  # include/uapi/linux/ethtool.h
+_OWN_NETNS = "/proc/thread-self/ns/net"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The far end of a veth pair, and a path of the namespace that it is in."""
+
+    netns_path: str
+    interface: Interface
+
+
+def peer_of(subject: str, interface_name: str) -> Peer:
+    """The peer of a veth of the calling thread's namespace, wherever it is.
+
+    Raises SendError where the interface is no veth, or the peer's namespace cannot be found: one
+    that neither a process nor a name in /run/netns refers to. UnknownInterfaceError.
+    """
+    import pyroute2  # type: ignore[import-untyped]  # noqa: PLC0415 - takes 0.2 s
+
+    try:
+        with contextlib.closing(pyroute2.IPRoute()) as ipr:
+            link = ipr.link("get", ifname=interface_name)[0]
+            info = link.get_attr("IFLA_LINKINFO")
+            if info is None or info.get_attr("IFLA_INFO_KIND") != "veth":
+                raise SendError(f"{subject}: not a veth, and only those take generated frames")
+            index, nsid = link.get_attr("IFLA_LINK"), link.get_attr("IFLA_LINK_NETNSID")
+            path = _OWN_NETNS if nsid is None else _path_of(ipr, nsid)
+    except pyroute2.NetlinkError as error:
+        raise refusal(subject, error.code) from error
+    if path is None:
+        raise SendError(f"{subject}: the namespace of its peer has no name and no process")
+    with netns.entered(path), contextlib.closing(Rtnl(subject)) as rtnl:
+        return Peer(path, rtnl.interface(rtnl.name_of(index)))
+
+
+def _path_of(ipr: Any, nsid: int) -> str | None:
+    """A path of the namespace that the socket's own knows by that id."""
+    for path in _namespaces():
+        with contextlib.suppress(OSError):  # gone meanwhile
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if ipr.get_netnsid(fd=fd)["nsid"] == nsid:
+                    return path
+            finally:
+                os.close(fd)
+    return None
+
+
+def _namespaces() -> Iterator[str]:
+    """One path of each network namespace that has a name or a process."""
+    seen = set()
+    with contextlib.ExitStack() as stack:
+        for directory, suffix in (("/run/netns", ""), ("/proc", "/ns/net")):
+            with contextlib.suppress(OSError):
+                entries = stack.enter_context(os.scandir(directory))
+                for entry in entries:
+                    if suffix and not entry.name.isdigit():
+                        continue
+                    path = entry.path + suffix
+                    with contextlib.suppress(OSError):
+                        status = os.stat(path)
+                        if (status.st_dev, status.st_ino) not in seen:
+                            seen.add((status.st_dev, status.st_ino))
+                            yield path
+
+
+@contextlib.contextmanager
+def polling(peer: Peer) -> Iterator[None]:
+    """The peer polls, whether it has a program in driver mode or not; afterwards it is as it was.
+
+    Raises KernelError.
+    """
+    name = peer.interface.name
+    fd = os.open(peer.netns_path, os.O_RDONLY | os.O_CLOEXEC)  # the path is a process's: it may end
+    try:
+        with netns.entered(f"/proc/self/fd/{fd}"):
+            was_on = _gro(name)
+            if not was_on:
+                _set_gro(name, on=True)
+        try:
+            yield
+        finally:
+            if not was_on:
+                with (
+                    contextlib.suppress(KernelError, UnknownInterfaceError),  # deleted meanwhile
+                    netns.entered(f"/proc/self/fd/{fd}"),
+                ):
+                    _set_gro(name, on=False)
+    finally:
+        os.close(fd)
+
+
+def _gro(name: str) -> bool:
+    return bool(_ethtool(name, _ETHTOOL_GGRO, 0))
+
+
+def _set_gro(name: str, *, on: bool) -> None:
+    _ethtool(name, _ETHTOOL_SGRO, int(on))
+
+
+def _ethtool(name: str, command: int, value: int) -> int:
+    """struct ethtool_value by way of struct ifreq; the calling thread's namespace."""
+    data = array.array("I", (command, value))
+    request = struct.pack("16sP16x", name.encode(), data.buffer_info()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            fcntl.ioctl(sock, _SIOCETHTOOL, request)
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return 0
+            raise refusal(f"{name}: generic receive offload", error.errno or 0) from error
+    return data[1]
