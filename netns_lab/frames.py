@@ -1,9 +1,12 @@
 """Whatever a person may want to send, as frames."""
 
+import gzip
 import os
+import struct
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, SupportsBytes, cast
+from typing import IO, Any, SupportsBytes, cast
 
 from netns_lab.errors import InvalidValueError
 
@@ -11,6 +14,8 @@ Frame = bytes | bytearray | memoryview | SupportsBytes
 """One frame from its destination MAC address on, without checksum: bytes, or a scapy packet."""
 
 _LINKTYPE_ETHERNET = 1  # https://www.tcpdump.org/linktypes.html
+_GZIP_MAGIC = b"\x1f\x8b"
+_READ_BYTES_MAX = 1 << 20  # of one record, or of one block of a pcapng file
 
 
 def to_frames(
@@ -48,16 +53,52 @@ def pcap_frames(path: str | os.PathLike[str]) -> Iterator[bytes]:
     from scapy.utils import RawPcapReader  # noqa: PLC0415
 
     with open(path, "rb") as file:  # by scapy it would stay open where it is no capture
+        compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        content = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if compressed else file
         try:
-            reader = cast(Any, RawPcapReader)(file)  # its annotation knows of paths alone
-        except (Scapy_Exception, EOFError) as error:
+            reader = cast(Any, RawPcapReader)(_Bounded(content))  # its annotation knows paths alone
+        except (Scapy_Exception, EOFError, OSError, zlib.error, struct.error) as error:
             raise InvalidValueError(f"{path}: not a pcap or pcapng file") from error
-        for frame, metadata in reader:
+        frames = iter(reader)
+        while True:
+            try:
+                frame, metadata = next(frames)
+            except StopIteration:
+                return
+            except (Scapy_Exception, EOFError, OSError, zlib.error, struct.error) as error:
+                raise InvalidValueError(f"{path}: damaged: {error}") from error
             # A pcapng file has a link type for each interface, a pcap file has one for all.
             link_type = (metadata if hasattr(metadata, "linktype") else reader).linktype
             if link_type != _LINKTYPE_ETHERNET:
                 raise InvalidValueError(f"{path}: of link type {link_type}, not Ethernet")
             yield frame
+
+
+class PcapFile:
+    """The frames of a capture file, read anew whenever they are iterated over."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        return pcap_frames(self.path)
+
+
+class _Bounded:
+    """A file to be read in small pieces: a damaged one may tell of a block of 4 GiB, and a
+    compressed one have it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        if size > _READ_BYTES_MAX:
+            raise OSError(f"a block of {size} bytes")
+        return self._file.read(size)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _leaves_macs_open(packet: Any) -> bool:

@@ -26,6 +26,10 @@ _PATIENCE_S = 1.0
 _POLL_INTERVAL_S = 0.001
 
 
+Entry = tuple[str, bytes]
+"""What the caller calls a frame, and the frame."""
+
+
 class Tally(NamedTuple):
     """Frames, and their bytes from the destination MAC address on, without checksum."""
 
@@ -53,7 +57,7 @@ class Sent:
     too_long: int = 0
     by_label: dict[str, Tally] = field(default_factory=dict)
 
-    def add(self, table: list[tuple[str, bytes]], count: int) -> None:
+    def add(self, table: list[Entry], count: int) -> None:
         """`count` frames of a table, with their labels, in their order and again from its start."""
         rounds, rest = divmod(count, len(table))
         for i, (label, frame) in enumerate(table):
@@ -133,7 +137,7 @@ def _left_out(sent: Sent, mtu: int) -> str:
 class _Table(NamedTuple):
     """Labels and frames, and how many frames to send of it; None for as many as are wanted."""
 
-    entries: list[tuple[str, bytes]]
+    entries: list[Entry]
     times: int | None
 
 
@@ -164,7 +168,7 @@ class _Tables:
                     yield _Table(each, len(each))
                     more = True
 
-    def _round(self, sent: Sent) -> Iterator[list[tuple[str, bytes]]]:
+    def _round(self, sent: Sent) -> Iterator[list[Entry]]:
         fit = ((self._label(frame), frame) for frame in self._frames if self._fits(frame, sent))
         while table := list(islice(fit, TABLE_FRAMES)):
             yield table

@@ -35,7 +35,9 @@ class Generator:
     are sent and received on different ones overrun a veth's ring.
     """
 
-    def __init__(self, ifindex: int, table_frames: int, *, seed: int = 0, vary: bool = True) -> None:
+    def __init__(
+        self, ifindex: int, table_frames: int, *, seed: int = 0, vary: bool = True
+    ) -> None:
         """`vary` is as in `generate()`. Raises KernelError."""
         self._ifindex = ifindex
         self._vary = vary
@@ -138,6 +140,6 @@ def _kernel_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except BpfError as error:
-        raise KernelError(f"{subject}: {error}", error.errno) from error
+        raise KernelError(f"{subject}: {error}", error.errno or 0) from error
     except (PylibbpfError, FileNotFoundError) as error:
         raise KernelError(f"{subject}: {error}", 0) from error

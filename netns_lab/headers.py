@@ -9,6 +9,7 @@ _ETHERNET_BYTES = 14
 _VLAN_ETHERTYPES = (0x8100, 0x88A8)
 _VLAN_TAGS_MAX = 2
 _IPV4, _IPV6 = 0x0800, 0x86DD
+_VERSION_4, _VERSION_6 = 4, 6
 _IPV4_BYTES, _IPV6_BYTES = 20, 40
 _NAMES = {0x0806: "arp", 0x88CC: "lldp", 0x8847: "mpls", 0x8848: "mpls"}
 _NAMES |= {0x8863: "pppoe", 0x8864: "pppoe"}
@@ -64,7 +65,7 @@ def headers_of(frame: bytes) -> Headers:
 def _ipv4(frame: bytes, offset: int) -> Headers:
     length = (frame[offset] & 0x0F) * 4 if offset < len(frame) else 0
     _need(frame, offset, max(length, _IPV4_BYTES))
-    if frame[offset] >> 4 != 4 or length < _IPV4_BYTES:
+    if frame[offset] >> 4 != _VERSION_4 or length < _IPV4_BYTES:
         return MALFORMED
     part = _u16(frame, offset + 6) & (_MORE_FRAGMENTS | _OFFSET_MASK)
     upper = None if part & _OFFSET_MASK else offset + length
@@ -73,7 +74,7 @@ def _ipv4(frame: bytes, offset: int) -> Headers:
 
 def _ipv6(frame: bytes, start: int) -> Headers:
     _need(frame, start, _IPV6_BYTES)
-    if frame[start] >> 4 != 6:
+    if frame[start] >> 4 != _VERSION_6:
         return MALFORMED
     following, offset, fragment = frame[start + 6], start + _IPV6_BYTES, False
     for _ in range(_EXTENSIONS_MAX):

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from netns_lab import validate
 from netns_lab.capture import Capture
@@ -15,6 +15,9 @@ from netns_lab.frames import Frame, pcap_frames, to_frames
 from netns_lab.namespace import Namespace, Spawner
 from netns_lab.netlink import Interface, Rtnl, request
 from netns_lab.sender import ready_interface, send_frames
+
+if TYPE_CHECKING:
+    from netns_lab.generate import Sent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -160,6 +163,14 @@ class Host:
         where the file is no capture of Ethernet, OSError where it cannot be read.
         """
         return self.send(interface_name, pcap_frames(path))
+
+    def generate(self, interface_name: str, frames: Iterable[bytes], **options: Any) -> "Sent":
+        """Sends frames by the million; arguments and errors are those of `generate.generate()`."""
+        # Here because only this needs libbpf.
+        from netns_lab.generate import generate  # noqa: PLC0415
+
+        with self._sending.setdefault(interface_name, threading.Lock()):
+            return self.call(generate, interface_name, frames, subject=self.name, **options)
 
     def capture(self, interface_name: str, *, buffer_bytes: int = 64 << 20) -> Capture:
         """Starts to capture what arrives on an interface; use it in a `with` statement.

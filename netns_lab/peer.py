@@ -15,10 +15,12 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_interface
 from typing import Any
 
 from netns_lab.errors import KernelError, SendError, UnknownInterfaceError
 from netns_lab.netlink import Interface, Rtnl, refusal
+from netns_lab.traffic import ENDS, Ends
 from xdpctl.pylibbpf import netns
 
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
@@ -56,6 +58,56 @@ def peer_of(subject: str, interface_name: str) -> Peer:
         raise SendError(f"{subject}: the namespace of its peer has no name and no process")
     with netns.entered(path), contextlib.closing(Rtnl(subject)) as rtnl:
         return Peer(path, rtnl.interface(rtnl.name_of(index)))
+
+
+def interface_towards(netns_path: str) -> str | None:
+    """The interface of the calling thread's namespace whose peer is in that one."""
+    with contextlib.closing(Rtnl("")) as rtnl:
+        names = [interface.name for interface in rtnl.interfaces()]
+    for name in names:
+        with contextlib.suppress(SendError, UnknownInterfaceError):
+            if _same(peer_of(name, name).netns_path, netns_path):
+                return name
+    return None
+
+
+def ends_of(
+    subject: str, interface_name: str, to_netns_path: str | None = None
+) -> tuple[Ends, int]:
+    """The addresses of frames from an interface to its peer, or through the peer to a host further
+    on, and the MTU in bytes; where an end has no address, one for documentation.
+
+    Raises as `peer_of()`.
+    """
+    with contextlib.closing(Rtnl(subject)) as rtnl:
+        own = rtnl.interface(interface_name)
+    peer = peer_of(subject, interface_name)
+    far = peer.interface
+    if to_netns_path is not None and not _same(peer.netns_path, to_netns_path):
+        with netns.entered(to_netns_path), contextlib.closing(Rtnl(subject)) as rtnl:
+            others = [each for each in rtnl.interfaces()[1:] if each.addresses]
+        far = others[0] if others else far
+    ends = Ends(
+        source_mac=own.mac,
+        destination_mac=peer.interface.mac,
+        source_ipv4=_address(own, 4) or ENDS.source_ipv4,
+        destination_ipv4=_address(far, 4) or ENDS.destination_ipv4,
+        source_ipv6=_address(own, 6) or ENDS.source_ipv6,
+        destination_ipv6=_address(far, 6) or ENDS.destination_ipv6,
+    )
+    return ends, min(own.mtu, peer.interface.mtu)
+
+
+def _address(interface: Interface, version: int) -> str | None:
+    parsed = (ip_interface(text).ip for text in interface.addresses)
+    return next((str(ip) for ip in parsed if ip.version == version and not ip.is_link_local), None)
+
+
+def _same(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
 
 
 def _path_of(ipr: Any, nsid: int) -> str | None:

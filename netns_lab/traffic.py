@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 LEFT_MAC, RIGHT_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 LEFT_IPV4, RIGHT_IPV4 = "192.0.2.1", "192.0.2.2"
@@ -11,7 +11,21 @@ LEFT_IPV6, RIGHT_IPV6 = "2001:db8::1", "2001:db8::2"
 _PAYLOAD = b"the quick brown fox jumps over the lazy dog"
 
 
-def mix() -> dict[str, bytes]:
+class Ends(NamedTuple):
+    """The addresses that frames go from and to."""
+
+    source_mac: str = LEFT_MAC
+    destination_mac: str = RIGHT_MAC
+    source_ipv4: str = LEFT_IPV4
+    destination_ipv4: str = RIGHT_IPV4
+    source_ipv6: str = LEFT_IPV6
+    destination_ipv6: str = RIGHT_IPV6
+
+
+ENDS = Ends()
+
+
+def mix(ends: Ends = ENDS) -> dict[str, bytes]:
     """Frames by description: every kind of packet that a parser of headers has to know, sound ones
     first, and then some that it must not stumble over. All are 14 bytes or longer."""
     from scapy.layers.inet import (  # noqa: PLC0415 - takes a second to import
@@ -34,13 +48,13 @@ def mix() -> dict[str, bytes]:
     from scapy.layers.sctp import SCTP, SCTPChunkInit  # noqa: PLC0415
 
     def eth(**fields: Any) -> Any:
-        return Ether(src=LEFT_MAC, dst=RIGHT_MAC, **fields)
+        return Ether(src=ends.source_mac, dst=ends.destination_mac, **fields)
 
     def ipv4(**fields: Any) -> Any:
-        return IP(src=LEFT_IPV4, dst=RIGHT_IPV4, **fields)
+        return IP(src=ends.source_ipv4, dst=ends.destination_ipv4, **fields)
 
     def ipv6(**fields: Any) -> Any:
-        return IPv6(src=LEFT_IPV6, dst=RIGHT_IPV6, **fields)
+        return IPv6(src=ends.source_ipv6, dst=ends.destination_ipv6, **fields)
 
     tcp, udp = TCP(sport=40000, dport=80), UDP(sport=40000, dport=53)
     tcp4 = bytes(eth() / ipv4() / tcp / _PAYLOAD)
@@ -61,7 +75,7 @@ def mix() -> dict[str, bytes]:
         "IPv6 extension headers": eth()
         / ipv6()
         / IPv6ExtHdrHopByHop()
-        / IPv6ExtHdrRouting(addresses=[RIGHT_IPV6])
+        / IPv6ExtHdrRouting(addresses=[ends.destination_ipv6])
         / IPv6ExtHdrDestOpt()
         / udp
         / _PAYLOAD,
@@ -71,7 +85,8 @@ def mix() -> dict[str, bytes]:
         "later IPv6 fragment": eth() / ipv6() / IPv6ExtHdrFragment(offset=9, nh=17) / bytes(64),
         "VLAN": eth() / Dot1Q(vlan=10) / ipv4() / tcp / _PAYLOAD,
         "double VLAN": eth() / Dot1AD(vlan=100) / Dot1Q(vlan=10) / ipv4() / udp / _PAYLOAD,
-        "ARP": eth() / ARP(psrc=LEFT_IPV4, pdst=RIGHT_IPV4, hwsrc=LEFT_MAC),
+        "ARP": eth()
+        / ARP(psrc=ends.source_ipv4, pdst=ends.destination_ipv4, hwsrc=ends.source_mac),
         "LLDP": eth(type=0x88CC) / bytes(46),
         "MPLS": eth(type=0x8847) / bytes.fromhex("000641ff") / ipv4() / udp,
         "PPPoE": eth(type=0x8864) / bytes(46),

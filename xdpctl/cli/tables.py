@@ -131,6 +131,12 @@ def print_status(rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
+def print_sent(rows: Sequence[tuple[str, int, int]]) -> None:
+    """Name, packets and bytes by row, the sum in the last, in the columns of `print_stats`."""
+    tallies = [(name, Tally(packets, length)) for name, packets, length in rows]
+    console().print(_tally_table("protocol", [(name, each, each) for name, each in tallies]))
+
+
 def attached_for(nanoseconds: int | None) -> str:
     return "-" if nanoseconds is None else age(nanoseconds)
 
