@@ -57,7 +57,9 @@ def pcap_frames(path: str | os.PathLike[str]) -> Iterator[bytes]:
         file.seek(0)
         content = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if compressed else file
         try:
-            reader = cast(Any, RawPcapReader)(_Bounded(content))  # its annotation knows paths alone
+            reader = cast(Any, RawPcapReader)(
+                _Bounded(path, content)
+            )  # its annotation knows paths alone
         except (Scapy_Exception, EOFError, OSError, zlib.error, struct.error) as error:
             raise InvalidValueError(f"{path}: not a pcap or pcapng file") from error
         frames = iter(reader)
@@ -89,12 +91,13 @@ class _Bounded:
     """A file to be read in small pieces: a damaged one may tell of a block of 4 GiB, and a
     compressed one have it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, path: str | os.PathLike[str], file: IO[bytes]) -> None:
+        self._path = path
         self._file = file
 
     def read(self, size: int) -> bytes:
         if size > _READ_BYTES_MAX:
-            raise OSError(f"a block of {size} bytes")
+            raise InvalidValueError(f"{self._path}: damaged: a block of {size} bytes")
         return self._file.read(size)
 
     def close(self) -> None:

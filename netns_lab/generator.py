@@ -16,7 +16,7 @@ from typing import Self
 from netns_lab.edits import edits_of
 from netns_lab.errors import KernelError
 from netns_lab.headers import headers_of
-from netns_lab.namespace import Namespace, Spawner
+from netns_lab.namespace import HeldNamespace, Spawner
 from xdpctl.pylibbpf import BpfError, Object, PylibbpfError, xdp, xdp_context
 
 OBJECT = Path(__file__).parent / "data" / "generator.bpf.o"
@@ -115,7 +115,7 @@ def _kept_ready(obj: Object) -> Iterator[None]:
     with contextlib.ExitStack() as undo:
         spawner = Spawner()
         undo.callback(spawner.close)
-        namespace = Namespace(spawner, "generator")
+        namespace = HeldNamespace(spawner, "generator")
         undo.callback(namespace.close)
         program = obj.programs.generator.fd
         namespace.call(xdp.attach, _LOOPBACK_IFINDEX, program, xdp.Mode.SKB)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 TICK_S = 0.01
 _BACKLOG_S = 0.1
+_ROUNDING = 1e-3  # of a packet, by which a product of floats may fall short of a whole one
 
 
 class Pacer:
@@ -23,12 +24,12 @@ class Pacer:
 
     def due(self, limit: int) -> int:
         """The packets to send now, at most `limit`; they are taken for sent."""
-        owed = int((self._clock() - self._start_s) * self._rate_pps) - self._granted
+        owed = int((self._clock() - self._start_s) * self._rate_pps + _ROUNDING) - self._granted
         backlog = max(1, int(_BACKLOG_S * self._rate_pps))
         if owed > backlog:
             self._start_s += (owed - backlog) / self._rate_pps
             owed = backlog
-        owed = min(owed, limit)
+        owed = max(0, min(owed, limit))
         self._granted += owed
         return owed
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from netns_lab import Host
-from xdpctl.pylibbpf import Object, xdp_context
 from xdpctl.pylibbpf.clang import compile_file
 
 OBJECTS = Path(__file__).parent / "objects"
@@ -40,17 +39,3 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         paths[name] = target / f"{name}.bpf.o"
         compile_file(source, paths[name])
     return paths
-
-
-def generate(host: Host, generator: Path, frame: bytes, count: int) -> None:
-    """Send a frame many times at several million a second, through BPF_PROG_TEST_RUN."""
-    context = xdp_context(0, len(frame), ingress_ifindex=host.ifindex("eth0"))
-
-    def run() -> None:
-        with Object.open(generator) as obj:
-            obj.load()
-            obj.programs.generator.test_run(
-                frame, repeat=count, context=context, live_frames=True, batch_size=64
-            )
-
-    host.call(run)
