@@ -96,13 +96,15 @@ static __always_inline void apply(struct xdp_md *ctx, const struct edit *edit, _
 	adjust_checksum(ctx, edit->upper_checksum, before, after, udp);
 }
 
-/* The low 40 bits, in network byte order, into the source MAC address after its first byte. */
+/* The low 40 bits, in network byte order, into a source MAC address that begins with 06: locally
+ * administered (IEEE 802, 8.2), and none of a lab's ports, which begin with 02. */
 static __always_inline void write_number(struct xdp_md *ctx, __u64 number)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return;
+	eth->h_source[0] = 0x06;
 	for (int i = 1; i < ETH_ALEN; i++)
 		eth->h_source[i] = number >> (8 * (ETH_ALEN - 1 - i));
 }

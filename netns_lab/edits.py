@@ -28,7 +28,8 @@ def edits_of(frame: bytes) -> tuple[Edit, ...]:
     fragments, and a DNS query's; at most three. None for what is not IP or is malformed.
 
     Of an IPv4 source address only the last byte varies, so that it remains in its /24, except in
-    198.18.0.0/15, which is for such tests: there two do.
+    198.18.0.0/15, which is for such tests: there two do. It becomes neither all zeros nor all ones:
+    an answer to a network's broadcast address comes back to the one who sends it.
     """
     headers = headers_of(frame)
     upper_checksum = _upper_checksum(frame, headers)
@@ -44,7 +45,8 @@ def edits_of(frame: bytes) -> tuple[Edit, ...]:
 def _source(frame: bytes, headers: Headers, upper_checksum: int) -> Edit | None:
     if headers.ipv4 is not None:
         source = headers.ipv4 + 12
-        mask = _ALL if frame[source : source + 2] in _BENCHMARK else _LOW_BYTE
+        benchmark = frame[source : source + 2] in _BENCHMARK
+        mask = _ALL if benchmark else _host_bits(frame[source + 3])
         pseudo = upper_checksum if headers.protocol != _ICMP else 0  # RFC 792 has no pseudo-header
         return Edit(source + 2, mask, headers.ipv4 + 10, pseudo)
     if headers.ipv6 is not None:
@@ -52,6 +54,11 @@ def _source(frame: bytes, headers: Headers, upper_checksum: int) -> Edit | None:
             return None  # over IPv6 a checksum is not optional, and this one cannot be kept
         return Edit(headers.ipv6 + 22, _ALL, 0, upper_checksum)
     return None
+
+
+def _host_bits(byte: int) -> int:
+    """All but the lowest bit of the byte that is set and the lowest that is not."""
+    return _LOW_BYTE & ~(byte & -byte) & ~(~byte & (byte + 1))
 
 
 def _flow(frame: bytes, protocol: int | str, upper: int, checksum: int) -> Edit | None:

@@ -76,6 +76,10 @@ class KernelError(LabError):
         self.errno = errno
 
 
+class UnclearDestinationError(InvalidValueError):
+    """Several hosts can be reached over an interface, and none of them was named."""
+
+
 class SendError(LabError):
     """Frames could not be sent, or were dropped before they reached the peer."""
 

@@ -39,8 +39,11 @@ def add_bridge(rtnl: Rtnl, ports: Mapping[str, Iterable[str]], mtu: int, *, quie
         index = rtnl.index_of(port)
         with rtnl.about(f"{BRIDGE}: {port}"):
             rtnl.ipr.link("set", index=index, master=bridge)
+            if quiet:  # a flood of frames from many addresses would fill its memory with them
+                rtnl.ipr.brport("set", index=index, learning=0, unicast_flood=0)
             for mac in macs if quiet else ():
-                rtnl.ipr.fdb("replace", ifindex=index, lladdr=mac, master=bridge)
+                # `permanent`, the default, is for addresses of the bridge's own: see bridge(8).
+                rtnl.ipr.fdb("replace", ifindex=index, lladdr=mac, master=bridge, state="noarp")
     rtnl.set_up(BRIDGE)
 
 

@@ -89,7 +89,7 @@ def generate(
 
     They go in their order, and from the beginning again where more are wanted. Those of a long
     iterable are never kept: it is iterated over anew for each round. With `vary` no two that are
-    sent are equal: the source MAC address carries a number of 40 bits, and flows vary as
+    sent are equal: the source MAC address is 06 and a number of 40 bits, and flows vary as
     `edits_of()` says, the same for the same `seed`. Without it frames are sent as they are.
 
     `on_progress` gets the packets and seconds so far; `stop` ends it early. On return the peer has

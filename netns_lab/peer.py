@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 from typing import Any
 
-from netns_lab.errors import KernelError, SendError, UnknownInterfaceError
+from netns_lab.errors import (
+    KernelError,
+    SendError,
+    UnclearDestinationError,
+    UnknownInterfaceError,
+)
 from netns_lab.netlink import Interface, Rtnl, refusal
 from netns_lab.traffic import ENDS, Ends
 from xdpctl.pylibbpf import netns
@@ -30,10 +35,12 @@ _OWN_NETNS = "/proc/thread-self/ns/net"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The far end of a veth pair, and a path of the namespace that it is in."""
+    """The far end of a veth pair, a path of the namespace that it is in, and whether it is a port
+    of a bridge there."""
 
     netns_path: str
     interface: Interface
+    bridged: bool
 
 
 def peer_of(subject: str, interface_name: str) -> Peer:
@@ -57,7 +64,9 @@ def peer_of(subject: str, interface_name: str) -> Peer:
     if path is None:
         raise SendError(f"{subject}: the namespace of its peer has no name and no process")
     with netns.entered(path), contextlib.closing(Rtnl(subject)) as rtnl:
-        return Peer(path, rtnl.interface(rtnl.name_of(index)))
+        interface = rtnl.interface(rtnl.name_of(index))
+        master = rtnl.ipr.link("get", index=index)[0].get_attr("IFLA_MASTER")
+        return Peer(path, interface, bridged=master is not None)
 
 
 def interface_towards(netns_path: str) -> str | None:
@@ -74,28 +83,41 @@ def interface_towards(netns_path: str) -> str | None:
 def ends_of(
     subject: str, interface_name: str, to_netns_path: str | None = None
 ) -> tuple[Ends, int]:
-    """The addresses of frames from an interface to its peer, or through the peer to a host further
-    on, and the MTU in bytes; where an end has no address, one for documentation.
+    """The addresses of frames from an interface to its peer, or through the peer, a bridge or a
+    router, to a host further on, and the MTU in bytes; where an end has no address, one for
+    documentation.
 
-    Raises as `peer_of()`.
+    Raises as `peer_of()`; UnclearDestinationError where it is a bridge and nobody is named.
     """
     with contextlib.closing(Rtnl(subject)) as rtnl:
         own = rtnl.interface(interface_name)
     peer = peer_of(subject, interface_name)
-    far = peer.interface
+    far = next_hop = peer.interface
     if to_netns_path is not None and not _same(peer.netns_path, to_netns_path):
         with netns.entered(to_netns_path), contextlib.closing(Rtnl(subject)) as rtnl:
             others = [each for each in rtnl.interfaces()[1:] if each.addresses]
-        far = others[0] if others else far
+        far = next((each for each in others if _neighbours(own, each)), (*others, far)[0])
+        next_hop = far if peer.bridged else next_hop
+    elif peer.bridged:
+        raise UnclearDestinationError(f"{subject}: leads to a bridge; say to which host")
     ends = Ends(
         source_mac=own.mac,
-        destination_mac=peer.interface.mac,
+        destination_mac=next_hop.mac,
         source_ipv4=_address(own, 4) or ENDS.source_ipv4,
         destination_ipv4=_address(far, 4) or ENDS.destination_ipv4,
         source_ipv6=_address(own, 6) or ENDS.source_ipv6,
         destination_ipv6=_address(far, 6) or ENDS.destination_ipv6,
     )
     return ends, min(own.mtu, peer.interface.mtu)
+
+
+def _neighbours(one: Interface, other: Interface) -> bool:
+    """Whether both have an address of the same network."""
+
+    def networks(interface: Interface) -> set[Any]:
+        return {ip_interface(text).network for text in interface.addresses}
+
+    return not networks(one).isdisjoint(networks(other))
 
 
 def _address(interface: Interface, version: int) -> str | None:

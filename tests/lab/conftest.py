@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from netns_lab import Host
+from netns_lab import Host, persistent, topology
+from netns_lab.namespace import Spawner
+from netns_lab.topology import Topology
 from xdpctl.pylibbpf.clang import compile_file
 
 OBJECTS = Path(__file__).parent / "objects"
@@ -39,3 +44,32 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         paths[name] = target / f"{name}.bpf.o"
         compile_file(source, paths[name])
     return paths
+
+
+class StandingPair(NamedTuple):
+    """Hosts `a` and `b` of a lab that stays, as `xdpctl lab up pair` makes it."""
+
+    left: Host
+    right: Host
+
+
+@contextmanager
+def standing_hosts(plan: Topology) -> Iterator[dict[str, Host]]:
+    """The hosts, by name, of a lab that `xdpctl lab` knows."""
+    lab = f"test-{os.getpid()}"
+    persistent.up(lab, plan)
+    try:
+        with ExitStack() as stack:
+            spawner = stack.enter_context(closing(Spawner()))
+            yield {
+                host.host: stack.enter_context(closing(persistent.open_host(host, spawner)))
+                for host in persistent.hosts_of(lab)
+            }
+    finally:
+        persistent.down(lab, end_processes=True)
+
+
+@pytest.fixture
+def standing() -> Iterator[StandingPair]:
+    with standing_hosts(topology.pair()) as hosts:
+        yield StandingPair(hosts["a"], hosts["b"])

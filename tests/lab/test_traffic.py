@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,23 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter, PcapWriter
 
-from netns_lab import Host, InvalidValueError, SendError, traffic
+from netns_lab import Host, InvalidValueError, SendError, topology, traffic
 from netns_lab.fixtures import Pair
 from netns_lab.generate import TABLE_FRAMES
 from netns_lab.profiles import PROFILES, frames_of
-from tests.lab.conftest import xdpctl, xdpctl_json
+from netns_lab.topology import Topology
+from tests.lab.conftest import XDPCTL, StandingPair, standing_hosts, xdpctl, xdpctl_json
 from tests.oracle import parse
 from tests.packets import IPV4, UDP, eth, ipv4
 from xdpctl.protocols import protocol_name
 
-LAB_SEND = [
-    sys.executable,
-    "-c",
-    "from xdpctl.cli import main; from xdpctl.cli.lab_send import command;"
-    "main.xdpctl = command; main.main()",
-]
+LAB_SEND = [*XDPCTL, "lab", "send"]
 SOUND = [frame for frame in traffic.mix().values() if parse(frame).reason is None]
 
 
 def lab_send(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*LAB_SEND, host.netns_path, *arguments],
+        [*LAB_SEND, host.name, *arguments],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
@@ -80,10 +76,12 @@ def numbered(count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("mode", "count"), [("driver", 5_000_000), ("skb", 1_000_000)])
-def test_millions_sent_are_as_many_counted_by_protocol(pair: Pair, mode: str, count: int) -> None:
-    attach(pair.right, mode)
-    sent = lab_send_json(pair.left, "mix", "--count", str(count))
-    counted = xdpctl_json(pair.right, "stats", "eth0")
+def test_millions_sent_are_as_many_counted_by_protocol(
+    standing: StandingPair, mode: str, count: int
+) -> None:
+    attach(standing.right, mode)
+    sent = lab_send_json(standing.left, "mix", "--count", str(count))
+    counted = xdpctl_json(standing.right, "stats", "eth0")
     assert (sent["packets"], sent["lost"]) == (count, 0)
     assert sent["protocols"] == counted["protocols"]
     assert without_numbers(counted["protocols"]) == expected([*traffic.mix().values()], count)
@@ -92,20 +90,22 @@ def test_millions_sent_are_as_many_counted_by_protocol(pair: Pair, mode: str, co
 
 @pytest.mark.parametrize("mode", ["driver", "skb"])
 @pytest.mark.parametrize("profile", PROFILES)
-def test_each_profile_is_counted_as_it_was_sent(pair: Pair, profile: str, mode: str) -> None:
-    attach(pair.right, mode)
-    sent = lab_send_json(pair.left, profile, "--count", "100001")
-    counted = xdpctl_json(pair.right, "stats", "eth0")
+def test_each_profile_is_counted_as_it_was_sent(
+    standing: StandingPair, profile: str, mode: str
+) -> None:
+    attach(standing.right, mode)
+    sent = lab_send_json(standing.left, profile, "--count", "100001")
+    counted = xdpctl_json(standing.right, "stats", "eth0")
     assert sent["packets"] == counted["packets"] == 100_001
     assert sent["protocols"] == counted["protocols"]
 
 
-def test_the_table_for_people_is_that_of_stats(pair: Pair) -> None:
-    attach(pair.right, "driver")
-    sent = lab_send(pair.left, "mix", "--count", "2800")
+def test_the_table_for_people_is_that_of_stats(standing: StandingPair) -> None:
+    attach(standing.right, "driver")
+    sent = lab_send(standing.left, "mix", "--count", "2800")
     assert sent.returncode == 0, sent.stderr
     table = sent.stdout.split("\n\n")[1]
-    assert table.strip() in xdpctl(pair.right, "stats", "eth0").stdout
+    assert table.strip() in xdpctl(standing.right, "stats", "eth0").stdout
 
 
 def test_what_the_peer_did_not_take_is_lost_and_said(pair: Pair) -> None:
@@ -166,6 +166,10 @@ def test_a_flood_has_many_flows(pair: Pair, profile: str) -> None:
     assert all(0x8000 <= ip.payload.sport < 0xC000 for ip in arrived)
     prefix = "192.0.2." if profile == "udp" else "198.18."
     assert all(ip.src.startswith(prefix) for ip in arrived)
+    if profile == "udp":  # 6 of the 8 bits of a host in a /24 vary, and neither 0 nor 255 comes up
+        hosts = {int(ip.src.rpartition(".")[2]) for ip in arrived}
+        assert len(hosts) == 64
+        assert not hosts & {0, 255}
 
 
 def test_ipv6_sources_vary_in_their_last_two_bytes(pair: Pair) -> None:
@@ -188,16 +192,33 @@ def test_the_same_seed_sends_the_same_frames(pair: Pair) -> None:
     assert arrived[0] != arrived[2]
 
 
-def test_frames_go_to_the_addresses_of_the_host_they_are_for(lab: Any) -> None:
-    left, right = lab.hosts("left", "right")
-    addresses = (["10.1.0.1/24", "fd00::1/64"], ["10.1.0.2/24", "fd00::2/64"])
-    link = lab.link(left, right, addresses=addresses)
-    with right.capture("eth0") as capture:
-        lab_send_json(left, "udp", "--to", right.netns_path, "--count", "10")
+@pytest.mark.parametrize(
+    ("built_in", "to", "address"),
+    [
+        (topology.bridge, "c", "192.0.2.3"),
+        (topology.routed, "b", "198.51.100.1"),
+        (topology.routed, "router", "192.0.2.254"),
+    ],
+)
+def test_frames_reach_the_host_they_are_for(
+    built_in: Callable[[], Topology], to: str, address: str
+) -> None:
+    with standing_hosts(built_in()) as hosts, hosts[to].capture("eth0") as capture:
+        lab_send_json(hosts["a"], "udp", "--to", hosts[to].name, "--count", "10")
         packets = [Ether(frame) for frame in capture.wait(10)]
+        mac = hosts[to].interface("eth0").mac
     for packet in packets:
-        assert (packet.dst, packet[IP].dst) == (link.right.mac, "10.1.0.2")
-        assert packet[IP].src.startswith("10.1.0.")
+        assert (packet.dst, packet[IP].dst) == (mac, address)
+        assert packet[IP].src.startswith("192.0.2.")
+
+
+def test_a_flood_over_a_bridge_says_for_whom_it_is() -> None:
+    with standing_hosts(topology.bridge()) as hosts:
+        refused = lab_send(hosts["a"], "udp")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith(
+        "a: eth0: leads to a bridge; say to which host\nhint: --to HOST\n"
+    )
 
 
 # Files
@@ -206,57 +227,61 @@ def test_frames_go_to_the_addresses_of_the_host_they_are_for(lab: Any) -> None:
 @pytest.mark.parametrize("kind", ["pcap", "pcapng"])
 @pytest.mark.parametrize("count", [3, TABLE_FRAMES, TABLE_FRAMES + 1, 2 * TABLE_FRAMES + 500])
 def test_a_file_is_sent_once_and_as_it_is(
-    pair: Pair, tmp_path: Path, kind: str, count: int
+    standing: StandingPair, tmp_path: Path, kind: str, count: int
 ) -> None:
     frames = numbered(count)
     path = write(tmp_path / f"trace.{kind}", frames)
-    with pair.right.capture("eth0") as capture:
-        sent = lab_send_json(pair.left, str(path))
+    with standing.right.capture("eth0") as capture:
+        sent = lab_send_json(standing.left, str(path))
         assert capture.wait(count) == frames
     assert (sent["packets"], sent["bytes"]) == (count, sum(map(len, frames)))
 
 
 @pytest.mark.parametrize("size", [3, TABLE_FRAMES + 10])
 def test_a_file_is_sent_again_until_there_were_enough(
-    pair: Pair, tmp_path: Path, size: int
+    standing: StandingPair, tmp_path: Path, size: int
 ) -> None:
     frames = numbered(size)
     path = write(tmp_path / "trace.pcap", frames)
-    with pair.right.capture("eth0") as capture:
-        sent = lab_send_json(pair.left, str(path), "--count", "2500")
+    with standing.right.capture("eth0") as capture:
+        sent = lab_send_json(standing.left, str(path), "--count", "2500")
         assert capture.wait(2500) == (frames * 2500)[:2500]
     assert sent["packets"] == 2500
 
 
-def test_frames_that_cannot_be_sent_are_counted_and_said(pair: Pair, tmp_path: Path) -> None:
+def test_frames_that_cannot_be_sent_are_counted_and_said(
+    standing: StandingPair, tmp_path: Path
+) -> None:
     frames = numbered(5)
     unfit = [b"short", bytes(13), eth(IPV4, ipv4(17, bytes(1500)))]
     path = write(tmp_path / "trace.pcap", frames[:2] + unfit + frames[2:])
-    with pair.right.capture("eth0") as capture:
-        sent = lab_send_json(pair.left, str(path), "--count", "50")
+    with standing.right.capture("eth0") as capture:
+        sent = lab_send_json(standing.left, str(path), "--count", "50")
         assert capture.wait(50) == frames * 10
     assert (sent["too_short"], sent["too_long"]) == (2, 1)
-    shown = lab_send(pair.left, str(path))
+    shown = lab_send(standing.left, str(path))
     assert "\n2 shorter than an Ethernet header, left out\n" in shown.stdout
     assert "\n1 longer than the link or a live frame takes, left out\n" in shown.stdout
-    nothing = lab_send(pair.left, str(write(tmp_path / "unfit.pcap", unfit)))
+    nothing = lab_send(standing.left, str(write(tmp_path / "unfit.pcap", unfit)))
     assert nothing.returncode == 3
     assert nothing.stderr.count("\n") == 1
     assert "no frame can be sent: 2 shorter than 14 bytes, 1 longer than 1514" in nothing.stderr
 
 
-def test_a_file_that_is_no_capture_or_lies_is_refused_in_a_line(pair: Pair, tmp_path: Path) -> None:
+def test_a_file_that_is_no_capture_or_lies_is_refused_in_a_line(
+    standing: StandingPair, tmp_path: Path
+) -> None:
     garbage = tmp_path / "garbage.pcap"
     garbage.write_bytes(b"\0" * 1000)
     liar = write(tmp_path / "liar.pcapng", numbered(3))
     liar.write_bytes(liar.read_bytes() + bytes.fromhex("06000000 f0ffffff") + bytes(100))
     for path in (garbage, liar):
-        refused = lab_send(pair.left, str(path))
+        refused = lab_send(standing.left, str(path))
         assert refused.returncode == 2, refused.stderr
         assert refused.stderr.startswith(f"xdpctl: {path}: ")
         assert refused.stderr.count("\n") == 1
     with pytest.raises(InvalidValueError, match="not a pcap"):
-        pair.left.replay("eth0", garbage)
+        standing.left.replay("eth0", garbage)
 
 
 def write(path: Path, frames: list[bytes]) -> Path:
@@ -270,20 +295,20 @@ def write(path: Path, frames: list[bytes]) -> Path:
 # Where it cannot send, and where it ends early
 
 
-def test_an_interface_that_is_down_is_refused_in_a_line(pair: Pair) -> None:
-    pair.right.set_down("eth0")
-    refused = lab_send(pair.left, "udp")
+def test_an_interface_that_is_down_is_refused_in_a_line(standing: StandingPair) -> None:
+    standing.right.set_down("eth0")
+    refused = lab_send(standing.left, "udp")
     assert (refused.returncode, refused.stdout) == (3, "")
     assert refused.stderr.endswith("eth0: has no carrier; is its peer down?\n")
-    pair.left.set_down("eth0")
-    with pytest.raises(SendError, match="left: eth0: is down"):
-        pair.left.generate("eth0", numbered(1), count=1)
-    with pytest.raises(SendError, match="left: lo: not a veth"):
-        pair.left.generate("lo", numbered(1), count=1)
+    standing.left.set_down("eth0")
+    with pytest.raises(SendError, match="a: eth0: is down"):
+        standing.left.generate("eth0", numbered(1), count=1)
+    with pytest.raises(SendError, match="a: lo: not a veth"):
+        standing.left.generate("lo", numbered(1), count=1)
 
 
-def test_what_is_neither_a_profile_nor_a_file_is_wrong_usage(pair: Pair) -> None:
-    refused = lab_send(pair.left, "nosuch")
+def test_what_is_neither_a_profile_nor_a_file_is_wrong_usage(standing: StandingPair) -> None:
+    refused = lab_send(standing.left, "nosuch")
     assert refused.returncode == 2
     assert refused.stderr == (
         "xdpctl: nosuch: neither a profile nor a file\n"
@@ -291,16 +316,16 @@ def test_what_is_neither_a_profile_nor_a_file_is_wrong_usage(pair: Pair) -> None
     )
 
 
-def test_ctrl_c_reports_what_was_sent(pair: Pair) -> None:
-    attach(pair.right, "driver")
-    arguments = [*LAB_SEND, pair.left.netns_path, "mix", "--count", str(10**12), "--json"]
+def test_ctrl_c_reports_what_was_sent(standing: StandingPair) -> None:
+    attach(standing.right, "driver")
+    arguments = [*LAB_SEND, standing.left.name, "mix", "--count", str(10**12), "--json"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        while xdpctl_json(pair.right, "stats", "eth0")["packets"] < 100_000:
+        while xdpctl_json(standing.right, "stats", "eth0")["packets"] < 100_000:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    sent, counted = json.loads(output), xdpctl_json(pair.right, "stats", "eth0")
+    sent, counted = json.loads(output), xdpctl_json(standing.right, "stats", "eth0")
     assert sent["protocols"] == counted["protocols"]
     assert (sent["packets"], sent["lost"]) == (counted["packets"], 0)
 

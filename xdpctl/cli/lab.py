@@ -11,7 +11,7 @@ from xdpctl.cli.base import common_options, paragraph
 from xdpctl.errors import WrongUsage
 
 # In the order of the help; the module `lab_NAME` holds each.
-COMMANDS = ("up", "down", "list", "exec", "shell", "capture")
+COMMANDS = ("up", "down", "list", "exec", "shell", "send", "capture")
 
 _FOREIGN_VERBS = {
     "add": "up",
@@ -19,7 +19,10 @@ _FOREIGN_VERBS = {
     "delete": "down",
     "destroy": "down",
     "dump": "capture",
+    "flood": "send",
+    "generate": "send",
     "ls": "list",
+    "replay": "send",
     "rm": "down",
     "run": "exec",
     "show": "list",

@@ -16,6 +16,7 @@ from netns_lab.errors import (
     LabError,
     NameInUseError,
     PrivilegeError,
+    UnclearDestinationError,
     UnknownInterfaceError,
     UnknownLabError,
 )
@@ -44,6 +45,8 @@ def _explained(error: LabError) -> XdpctlError:
     match error:
         case PrivilegeError():
             return MissingPrivilege(message, hint=f"run: {sudo_command()}")
+        case UnclearDestinationError():
+            return WrongUsage(message, hint="--to HOST")
         case InvalidValueError():
             return WrongUsage(message)
         case NameInUseError():

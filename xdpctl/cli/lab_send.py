@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xdpctl.cli.base import Command, session_of
+from netns_lab.namespace import require_privileges
+from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import Document, write_json
+from xdpctl.cli.lab_command import LabCommand
+from xdpctl.cli.lab_names import HostName
 from xdpctl.cli.text import printable, si
 from xdpctl.cli.watching import stop_signals
 from xdpctl.datapath.interfaces import inside_namespace
-from xdpctl.datapath.kernel import sudo_command
-from xdpctl.errors import KernelRefused, MissingPrivilege, WrongUsage, XdpctlError
+from xdpctl.errors import WrongUsage
+from xdpctl.labnames import LabHost
 from xdpctl.protocols import KEYWORDS, protocol_name
 
 if TYPE_CHECKING:
@@ -30,23 +33,20 @@ _NOT_IP = ("arp", "lldp", "mpls", "pppoe", "other", "malformed")
 _DEFAULT_INTERFACE = "eth0"
 
 
-def host_namespace(host: str) -> str:
-    """The namespace of a lab's host, as a path or as a name that `ip netns` knows."""
-    return host
-
-
 @click.command(
-    cls=Command,
+    cls=LabCommand,
     name="send",
     short_help="Send traffic from a host, by the million.",
     examples=(
-        "xdpctl lab send left mix --count 5000000",
-        "xdpctl lab send left trace.pcap --rate 1000",
+        "xdpctl lab send b mix --count 5000000",
+        "xdpctl lab send b trace.pcap --rate 1000",
     ),
 )
-@click.argument("host", metavar="HOST")
+@click.argument("host", metavar="HOST", type=HostName())
 @click.argument("what", metavar="PROFILE|FILE.pcap")
-@click.option("--to", "to", metavar="HOST", help="Address it to this host [default: the peer]")
+@click.option(
+    "--to", metavar="HOST", type=HostName(), help="Address it to this host [default: the peer]"
+)
 @click.option(
     "--count",
     metavar="N",
@@ -71,9 +71,9 @@ def host_namespace(host: str) -> str:
 @click.pass_context
 def command(
     context: click.Context,
-    host: str,
+    host: LabHost,
     what: str,
-    to: str | None,
+    to: LabHost | None,
     count: int | None,
     rate_pps: float | None,
     seconds: float | None,
@@ -92,28 +92,28 @@ def command(
         )
     if what in PROFILES and count is None and seconds is None:
         count = COUNT_DEFAULT
+    require_privileges()
     json = session_of(context).json
-    with _lab_errors(what), stop_signals() as stop:
-        to_netns = None if to is None else _namespace_path(to)
-        with inside_namespace(host_namespace(host)):
-            name = interface or _interface_to(to_netns) or _DEFAULT_INTERFACE
-            frames = _frames(what, f"{host}: {name}", name, to_netns)
-            with _progress(count, seconds, hidden=json) as on_progress:
-                sent = generate(
-                    name,
-                    frames,
-                    count=count,
-                    rate_pps=rate_pps,
-                    seconds=seconds,
-                    seed=seed,
-                    vary=what in PROFILES,
-                    label=protocol_of,
-                    on_progress=on_progress,
-                    stop=stop,
-                    subject=host,
-                )
+    with _file_errors(what), stop_signals() as stop, inside_namespace(host.netns):
+        name = interface or _interface_to(to) or _DEFAULT_INTERFACE
+        frames = _frames(what, f"{host}: {name}", name, to)
+        with _progress(count, seconds, hidden=json) as on_progress:
+            sent = generate(
+                name,
+                frames,
+                count=count,
+                rate_pps=rate_pps,
+                seconds=seconds,
+                seed=seed,
+                vary=what in PROFILES,
+                label=protocol_of,
+                on_progress=on_progress,
+                stop=stop,
+                subject=str(host),
+            )
     if json:
-        write_json({"host": host, "interface": name, "sent": what, "seed": seed} | _document(sent))
+        document = {"host": str(host), "interface": name, "sent": what, "seed": seed}
+        write_json(document | _document(sent))
     else:
         _show(sent, f"{host}: {name}")
     return LOST if sent.lost else 0
@@ -127,44 +127,28 @@ def protocol_of(frame: bytes) -> str:
     return protocol_name(protocol) if isinstance(protocol, int) else protocol
 
 
-def _namespace_path(host: str) -> str:
-    name = host_namespace(host)
-    with inside_namespace(name):  # says so where there is none
-        return name if "/" in name else f"/run/netns/{name}"
-
-
-def _interface_to(netns_path: str | None) -> str | None:
+def _interface_to(to: LabHost | None) -> str | None:
     from netns_lab.peer import interface_towards  # noqa: PLC0415
 
-    return None if netns_path is None else interface_towards(netns_path)
+    return None if to is None else interface_towards(to.path)
 
 
-def _frames(what: str, subject: str, interface: str, to_netns: str | None) -> Iterable[bytes]:
+def _frames(what: str, subject: str, interface: str, to: LabHost | None) -> Iterable[bytes]:
     from netns_lab.frames import PcapFile  # noqa: PLC0415
     from netns_lab.peer import ends_of  # noqa: PLC0415
     from netns_lab.profiles import frames_of  # noqa: PLC0415
 
     if what not in PROFILES:
         return PcapFile(what)
-    ends, mtu = ends_of(subject, interface, to_netns)
+    ends, mtu = ends_of(subject, interface, None if to is None else to.path)
     return frames_of(what, ends, mtu)
 
 
 @contextmanager
-def _lab_errors(what: str) -> Iterator[None]:
-    """What a lab raises, as what the command line shows."""
-    from netns_lab import InvalidValueError, KernelError, LabError, PrivilegeError  # noqa: PLC0415
-
+def _file_errors(what: str) -> Iterator[None]:
+    """A file that cannot be read, as what the command line shows."""
     try:
         yield
-    except (PrivilegeError, PermissionError) as error:
-        raise MissingPrivilege(str(error), hint=f"run: {sudo_command()}") from error
-    except InvalidValueError as error:
-        raise WrongUsage(str(error)) from error
-    except KernelError as error:
-        raise KernelRefused(str(error)) from error
-    except LabError as error:
-        raise XdpctlError(str(error)) from error
     except OSError as error:
         raise WrongUsage(f"{what}: {error.strerror or error}") from error
 
