@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from netns_lab import Lab
 from netns_lab.fixtures import Pair
 from tests.packets import IPV4, TCP, eth, ipv4
 
@@ -44,3 +47,26 @@ def test_first_xdp_in_a_lab_shows_what_was_counted() -> None:
         "protocol 17: 10 passed, 10 dropped",
         "detached",
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "expected"),
+    [
+        (
+            [],
+            None,
+            "Count IPv4 packets and drop those to UDP port 7: first.py IFACE, until Ctrl-C.",
+        ),
+        (["nowhere"], None, "first.py: no interface with this name\n"),
+        (["lo"], "/nowhere", "first.py: clang is not installed\napt install clang llvm libbpf-dev"),
+    ],
+)
+def test_first_xdp_says_in_a_line_what_is_wrong(
+    lab: Lab, arguments: list[str], path: str | None, expected: str
+) -> None:
+    command = [sys.executable, EXAMPLES / "first_xdp" / "first.py", *arguments]
+    setting = ["env", f"PATH={path}"] if path else []
+    done = lab.host("a").run([*setting, *command], check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(expected)
+    assert done.stderr.count("\n") <= 2
