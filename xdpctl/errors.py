@@ -9,7 +9,8 @@ XdpctlError                 exit code 3: any failure at run time
  ├─ BadInstallation         libbpf or the BPF object is missing or unusable
  ├─ MissingPrivilege        exit code 4
  ├─ WrongUsage              exit code 2: the command line or a file
- └─ NoSuchProgram           exit code 127, as of env(1): what a host of a lab was to run
+ ├─ NotExecutable           exit code 126, as of env(1): what a host of a lab was to run
+ └─ NoSuchProgram           exit code 127: there is no such thing
 
 Each knows its one line, its hint and its exit code; `detail` is for `-v`.
 """
@@ -69,6 +70,10 @@ class BadInstallation(XdpctlError):
 
 class MissingPrivilege(XdpctlError):
     exit_code = 4
+
+
+class NotExecutable(XdpctlError):
+    exit_code = 126
 
 
 class NoSuchProgram(XdpctlError):

@@ -80,8 +80,9 @@ def _fail(error: XdpctlError, session: Session, words: list[str]) -> NoReturn:
 
         cause = error.__cause__ or error.__context__ or error
         details = "\n".join([*filter(None, [details]), *traceback.format_exception(cause)])
-    # Usage errors come before the options have been read.
-    if session.json or "--json" in words or "-j" in words:
+    # Usage errors come before the options have been read; what follows dashes is not for us.
+    ours = words[: words.index("--")] if "--" in words else words
+    if session.json or "--json" in ours or "-j" in ours:
         document: dict[str, Any] = {"error": error.message, "exit_code": error.exit_code}
         document |= {"hint": error.hint} if error.hint else {}
         document |= {"detail": details} if session.verbose else {}
