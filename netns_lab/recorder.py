@@ -6,6 +6,7 @@ The format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-06.html
 from __future__ import annotations
 
 import select
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -29,56 +30,60 @@ _POLL_INTERVAL_S = 0.1  # a signal interrupts no poll() in Python; `stop` has to
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How many frames were written, and how many came faster than that."""
+    """How many frames were written, how many came faster than that, and whether it ended because
+    the interface did."""
 
     written: int
     lost: int
+    gone: bool
+
+
+def listen(namespace: Namespace, interface_name: str) -> socket.socket:
+    """A socket for `record()`: of what arrives on an interface and what leaves it. What XDP drops
+    is not seen, nor what it redirects. Raises UnknownInterfaceError."""
+    subject = f"{namespace.name}: {interface_name}"
+    return namespace.call(
+        listening_socket, subject, interface_name, buffer_bytes=_BUFFER_BYTES, outgoing=True
+    )
 
 
 def record(
-    namespace: Namespace,
-    interface_name: str,
+    sock: socket.socket,
     file: BinaryIO,
     *,
     stop: Callable[[], bool],
-    ready: Callable[[], None],
     count: int | None = None,
     seconds: float | None = None,
 ) -> Recorded:
-    """Records what arrives on an interface and what leaves it, until `stop()`, `count` frames,
-    `seconds`, or the interface's end. Calls `ready()` once it listens.
-
-    What XDP drops is not seen, nor what it redirects. Raises UnknownInterfaceError, OSError from
-    writing the file.
+    """Records until `stop()`, `count` frames, `seconds`, or the interface's end. What had come by
+    then is written. Raises OSError from writing the file.
     """
-    subject = f"{namespace.name}: {interface_name}"
-    deadline_s = None if seconds is None else time.monotonic() + seconds
+    end_s = None if seconds is None else time.monotonic() + seconds
+    last_ns: int | None = None  # by the clock of the frames' times
+    gone = False
     buffer = frame_buffer()
     written = 0
-    with namespace.call(
-        listening_socket, subject, interface_name, buffer_bytes=_BUFFER_BYTES, outgoing=True
-    ) as sock:
-        file.write(_HEADER.pack(_MAGIC_NANOSECONDS, *_VERSION, 0, 0, _SNAPLEN, _LINKTYPE_ETHERNET))
-        file.flush()
-        ready()
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        while written != count and not stop():
-            remaining_s = _POLL_INTERVAL_S
-            if deadline_s is not None:
-                remaining_s = min(remaining_s, deadline_s - time.monotonic())
-            if remaining_s <= 0:
+    file.write(_HEADER.pack(_MAGIC_NANOSECONDS, *_VERSION, 0, 0, _SNAPLEN, _LINKTYPE_ETHERNET))
+    file.flush()
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    while written != count:
+        remaining_s = _POLL_INTERVAL_S if end_s is None else end_s - time.monotonic()
+        if last_ns is None and (remaining_s <= 0 or stop()):
+            last_ns = time.time_ns()
+        received = receive(sock, buffer)
+        if received is not None:
+            if last_ns is not None and received.time_ns > last_ns:
                 break
-            received = receive(sock, buffer)
-            if received is not None:
-                seconds_, nanoseconds = divmod(received.time_ns, 10**9)
-                length = len(received.frame)
-                file.write(_RECORD.pack(seconds_, nanoseconds, length, length) + received.frame)
-                written += 1
-                continue
-            file.flush()  # whoever reads along sees all there is
-            if not sock.getsockname()[0]:
-                break  # the interface is gone
-            poll.poll(remaining_s * 1000)
-        file.flush()
-        return Recorded(written, count_lost(sock))
+            seconds_, nanoseconds = divmod(received.time_ns, 10**9)
+            length = len(received.frame)
+            file.write(_RECORD.pack(seconds_, nanoseconds, length, length) + received.frame)
+            written += 1
+            continue
+        file.flush()  # whoever reads along sees all there is
+        gone = not sock.getsockname()[0]
+        if gone or last_ns is not None:
+            break
+        poll.poll(min(remaining_s, _POLL_INTERVAL_S) * 1000)
+    file.flush()
+    return Recorded(written, count_lost(sock), gone)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import click
 
 from netns_lab.namespace import Namespace, require_privileges
-from netns_lab.recorder import record
+from netns_lab.recorder import listen, record
 from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import write_json
 from xdpctl.cli.lab_command import LabCommand
 from xdpctl.cli.lab_names import HostName
 from xdpctl.cli.text import printable
 from xdpctl.cli.watching import stop_signals
-from xdpctl.errors import XdpctlError
+from xdpctl.errors import WrongUsage, XdpctlError
 from xdpctl.labnames import LabHost
 
 
@@ -53,35 +54,43 @@ def command(
     """
     require_privileges()
     json = session_of(context).json
-    with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(stop_signals())
-        namespace = stack.enter_context(contextlib.closing(Namespace(str(host), host.path)))
-
-        def ready() -> None:
-            if not json:
-                click.echo(printable(f"recording {host}:{interface}; Ctrl-C ends it"), err=True)
-
+    if path == "-" and (json or sys.stdout.isatty()):
+        taken = "the JSON" if json else "a terminal"
+        raise WrongUsage(f"-: frames do not go with {taken}", hint="-w FILE")
+    with (
+        contextlib.closing(Namespace(str(host), host.path)) as namespace,
+        listen(namespace, interface) as sock,
+    ):
         try:
-            file = _open(path, stack)
-            result = record(
-                namespace, interface, file,
-                stop=stop.is_set, ready=ready, count=count, seconds=seconds,
-            )  # fmt: skip
+            with _opened(path) as file, stop_signals() as stop:
+                if not json:
+                    click.echo(printable(f"recording {host}:{interface}; Ctrl-C ends it"), err=True)
+                result = record(sock, file, stop=stop.is_set, count=count, seconds=seconds)
         except BrokenPipeError:
             raise
         except OSError as error:
             raise XdpctlError(f"{path}: {error.strerror}") from error
-    lost = f", {result.lost:,} came too fast" if result.lost else ""
+    end = f", {result.lost:,} came too fast" if result.lost else ""
+    end += "; the interface is gone" if result.gone else ""
     if json:
         document = {"host": str(host), "interface": interface, "file": path}
         write_json(document | {"written": result.written, "lost": result.lost})
     else:
         frames = "frame" if result.written == 1 else "frames"
-        click.echo(printable(f"{path}: {result.written:,} {frames} written{lost}"), err=True)
+        click.echo(printable(f"{path}: {result.written:,} {frames} written{end}"), err=True)
 
 
-def _open(path: str, stack: contextlib.ExitStack) -> BinaryIO:
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
     if path == "-":
-        return sys.stdout.buffer
+        yield sys.stdout.buffer
+        return
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    return stack.enter_context(os.fdopen(descriptor, "wb"))
+    file = os.fdopen(descriptor, "wb")
+    try:
+        yield file
+    except BaseException:
+        with contextlib.suppress(OSError):  # it tries again to write what could not be written
+            file.close()
+        raise
+    file.close()
