@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from netns_lab.errors import KernelError, UnknownInterfaceError
-from netns_lab.netlink import Interface, IpAddress, Rtnl
+from netns_lab.netlink import Interface, IpAddress, Rtnl, name_in
 
 BRIDGE = "br0"
 _LOOPBACK = "lo"
@@ -76,7 +77,7 @@ def delete_links(rtnl: Rtnl) -> None:
         if interface.name == _LOOPBACK:
             continue
         try:
-            rtnl.delete(interface.name)
+            rtnl.delete_index(interface.index)
         except UnknownInterfaceError:
             continue  # it was the peer of one before
         except KernelError as error:
@@ -96,14 +97,15 @@ class Cabling:
     bridge: str | None
 
 
-def cabling(rtnl: Rtnl, namespaces: Mapping[str, int]) -> list[Cabling]:
-    """The interfaces but `lo`; `namespaces` are names and descriptors, to find peers in."""
+def cabling(rtnl: Rtnl, own: str, namespaces: Mapping[str, int]) -> list[Cabling]:
+    """The interfaces but `lo`; `namespaces` are names and descriptors, to find peers in. `own` is
+    the name of this one."""
     by_id = {}
     for name, fd in namespaces.items():
         with rtnl.about(name):
             found = rtnl.ipr.get_netnsid(fd=fd)
         by_id[found["nsid"]] = name  # -1 where this namespace has no link into that one
-    by_id.pop(-1, None)
+    by_id[-1] = own
     rows = []
     with rtnl.about("interfaces"):
         links = {link["index"]: link for link in rtnl.ipr.link("dump")}
@@ -111,14 +113,20 @@ def cabling(rtnl: Rtnl, namespaces: Mapping[str, int]) -> list[Cabling]:
         link = links.get(interface.index)
         if interface.name == _LOOPBACK or link is None:
             continue
-        namespace = by_id.get(link.get_attr("IFLA_LINK_NETNSID"))
+        nsid = link.get_attr("IFLA_LINK_NETNSID")
+        namespace = by_id.get(-1 if nsid is None else nsid) if _is_cable(link) else None
         master = links.get(link.get_attr("IFLA_MASTER"))
         rows.append(
             Cabling(
                 interface,
                 peer_namespace=namespace,
                 peer_index=link.get_attr("IFLA_LINK") if namespace else None,
-                bridge=master.get_attr("IFLA_IFNAME") if master else None,
+                bridge=name_in(master) if master else None,
             )
         )
     return rows
+
+
+def _is_cable(link: Any) -> bool:
+    info = link.get_attr("IFLA_LINKINFO")
+    return info is not None and info.get_attr("IFLA_INFO_KIND") == "veth"

@@ -15,6 +15,7 @@ from netns_lab.errors import LabClosedError, NamespaceError, PrivilegeError, Too
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}  # linux/capability.h
 _DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
@@ -71,13 +72,24 @@ class Namespace:
         return [*_DIE_WITH_PARENT, *enter, *(os.fspath(arg) for arg in argv)]
 
     def call(self, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs `func` in a new thread inside the namespace; returns or raises what it does."""
+        """Runs `func` in a new thread inside the namespace; returns or raises what it does.
+
+        A Ctrl-C leaves it running. Raises NamespaceError where the namespace cannot be entered.
+        """
+        thread, future = self.start(func, *args, **kwargs)
+        thread.join()
+        return future.result()
+
+    def start(
+        self, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[threading.Thread, Future[T]]:
+        """As `call()`, without waiting: the thread, and what it is to return or raise."""
         fd = self.fd
         future: Future[T] = Future()
 
         def body() -> None:
             try:
-                _enter(fd)
+                self._enter(fd)
                 future.set_result(func(*args, **kwargs))
             except BaseException as error:  # raised again in the caller's thread
                 future.set_exception(error)
@@ -86,8 +98,14 @@ class Namespace:
         # because calls that wait for one another, a server and its client, must not queue.
         thread = threading.Thread(target=body, name="netns_lab-call", daemon=True)
         thread.start()
-        thread.join()
-        return future.result()
+        return thread, future
+
+    def _enter(self, fd: int) -> None:
+        try:
+            _enter(fd)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise NamespaceError(f"{self.name}: cannot be entered: {reason}") from error
 
     def close(self) -> None:
         """Lets go of the namespace."""
@@ -146,6 +164,11 @@ def require_privileges() -> None:
     """Raises PrivilegeError or ToolMissingError where namespaces cannot be made."""
     if os.geteuid() != 0:
         raise PrivilegeError("making network namespaces needs root")
+    with open("/proc/thread-self/status", encoding="ascii", errors="replace") as status:
+        effective = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+    missing = [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+    if missing:
+        raise PrivilegeError(f"making network namespaces needs {' and '.join(missing)}")
     for tool in ("setpriv", "unshare", "nsenter"):
         if shutil.which(tool) is None:
             raise ToolMissingError(f"{tool}: not found on PATH; it comes with util-linux")

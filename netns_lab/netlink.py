@@ -78,7 +78,13 @@ def request(
         with contextlib.closing(Rtnl(namespace.name)) as rtnl:
             return method(rtnl, *args, **kwargs)
 
-    return namespace.call(body)
+    thread, future = namespace.start(body)
+    try:
+        thread.join()
+    except BaseException:
+        thread.join()  # or it would go on with what its caller, on a Ctrl-C, begins to undo
+        raise
+    return future.result()
 
 
 class Rtnl:
@@ -112,7 +118,7 @@ class Rtnl:
     def name_of(self, index: int) -> str:
         """The present name of the interface of that index."""
         with self.about(f"interface {index}"):
-            return str(self.ipr.link("get", index=index)[0].get_attr("IFLA_IFNAME"))
+            return name_in(self.ipr.link("get", index=index)[0])
 
     def index_of(self, name: str) -> int:
         """The index of the interface of that name."""
@@ -192,8 +198,11 @@ class Rtnl:
 
     def delete(self, name: str) -> None:
         """Deletes an interface; it may still be going on return."""
-        index = self.index_of(name)
-        with self.about(name):
+        self.delete_index(self.index_of(name))
+
+    def delete_index(self, index: int) -> None:
+        """Deletes the interface of that index, whatever its name; it may still be going."""
+        with self.about(f"interface {index}"):
             self.ipr.link("del", index=index)
 
     def await_gone(self, index: int) -> None:
@@ -253,6 +262,11 @@ def refusal(subject: str, code: int) -> LabError:
     return KernelError(f"{subject}: {os.strerror(code)}", code)
 
 
+def name_in(link: Any) -> str:
+    """The name in an answer about an interface; the kernel takes almost any bytes for one."""
+    return os.fsdecode(link.get_attr("IFLA_IFNAME"))
+
+
 def _veth_attributes(end: VethEnd) -> dict[str, Any]:
     attributes: dict[str, Any] = {"ifname": end.name, "address": end.mac, "mtu": end.mtu}
     if end.queues is not None:
@@ -263,7 +277,7 @@ def _veth_attributes(end: VethEnd) -> dict[str, Any]:
 def _interface(link: Any, addresses: Any) -> Interface:
     counters = link.get_attr("IFLA_STATS64")
     return Interface(
-        name=link.get_attr("IFLA_IFNAME"),
+        name=name_in(link),
         index=link["index"],
         mac=link.get_attr("IFLA_ADDRESS"),
         mtu=link.get_attr("IFLA_MTU"),
