@@ -10,6 +10,7 @@ LabError
 ├── NameInUseError          a host or an interface of that name exists already
 ├── UnknownLabError         no lab that stays has that name
 ├── LabBusyError            processes run on hosts of a lab that is to go
+├── InsideLabError          this process, or one that started it, runs on a host of a lab
 ├── UnknownHostError        the lab has no host of that name
 ├── UnknownInterfaceError   the host has no interface of that name
 ├── KernelError             the kernel refused; `errno` says why
@@ -58,6 +59,10 @@ class UnknownLabError(LabError):
 
 class LabBusyError(LabError):
     """Processes run on hosts of a lab that is to go; nothing was changed."""
+
+
+class InsideLabError(LabError):
+    """This process, or one that started it, runs on a host of a lab; nothing was changed."""
 
 
 class UnknownHostError(LabError):

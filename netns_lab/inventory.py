@@ -6,10 +6,11 @@ import contextlib
 from dataclasses import dataclass
 
 from netns_lab import fabric, processes
+from netns_lab.errors import NamespaceError
 from netns_lab.namespace import Namespace, require_privileges
 from netns_lab.netlink import Interface, request
-from netns_lab.persistent import hosts_of, is_namespace
-from xdpctl.labnames import LabHost
+from netns_lab.persistent import hosts_of
+from xdpctl.labnames import LabHost, has_namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,21 @@ def survey(lab: str) -> list[HostState]:
     require_privileges()
     hosts = hosts_of(lab)
     with contextlib.ExitStack() as stack:
-        namespaces = {
-            host: stack.enter_context(contextlib.closing(Namespace(str(host), host.path)))
-            for host in hosts
-            if is_namespace(host)
-        }
+        namespaces: dict[LabHost, Namespace] = {}
+        for host in filter(has_namespace, hosts):
+            with contextlib.suppress(NamespaceError):  # it was taken down meanwhile
+                namespace = Namespace(str(host), host.path)
+                namespaces[host] = stack.enter_context(contextlib.closing(namespace))
         cables = {
             host: request(
                 namespace,
                 fabric.cabling,
+                host.host,
                 {far.host: each.fd for far, each in namespaces.items()},
             )
             for host, namespace in namespaces.items()
         }
-        ids = {host: processes.namespace_id(host.path) for host in namespaces}
+        ids = {host: processes.namespace_id(each.fd) for host, each in namespaces.items()}
     running = processes.inside(ids.values())
     names = {
         (host.host, each.interface.index): f"{host.host}:{each.interface.name}"

@@ -17,6 +17,7 @@ from itertools import count
 
 from netns_lab import fabric, processes, validate
 from netns_lab.errors import (
+    InsideLabError,
     LabBusyError,
     NameInUseError,
     NamespaceError,
@@ -26,10 +27,13 @@ from netns_lab.host import Host
 from netns_lab.link import PortPlan, connect
 from netns_lab.namespace import Namespace, Spawner, require_privileges
 from netns_lab.netlink import Rtnl, request
+from netns_lab.processes import NamespaceId, Process
 from netns_lab.topology import EndPlan, LinkPlan, Topology
 from xdpctl import labnames
-from xdpctl.labnames import LabHost
+from xdpctl.labnames import LabHost, has_namespace
 from xdpctl.pylibbpf import netns
+
+_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,61 +42,71 @@ class Down:
 
     lab: str
     hosts: tuple[LabHost, ...]
-    ended: tuple[processes.Process, ...]
+    ended: tuple[Process, ...]
 
 
 def up(lab: str, topology: Topology) -> None:
     """Makes a lab, all of it or, where a step fails, nothing.
 
-    Raises InvalidValueError, NameInUseError, KernelError, NamespaceError, PrivilegeError.
+    Raises InvalidValueError, NameInUseError, KernelError, NamespaceError, PrivilegeError,
+    InsideLabError.
     """
     require_privileges()
     validate.lab_name(lab)
     for plan in topology.hosts:
         validate.lab_host_name(plan.name)
     hosts = {plan.name: LabHost(lab, plan.name) for plan in topology.hosts}
-    made: list[LabHost] = []
-    try:
-        with _locked():
-            if hosts_of(lab):
-                raise NameInUseError(f"{lab}: a lab of that name is up")
+    _require_outside()
+    with _locked():
+        if hosts_of(lab):
+            raise NameInUseError(f"{lab}: a lab of that name is up")
+        made: list[LabHost] = []
+        try:
             for host in hosts.values():
-                made.append(host)
+                made.append(host)  # before: a Ctrl-C may come at any moment
                 _create(host)
-        with contextlib.ExitStack() as stack:
-            spawner = Spawner()
-            stack.callback(spawner.close)
-            opened = {name: open_host(host, spawner) for name, host in hosts.items()}
-            for host_ in opened.values():
-                stack.callback(host_.close)
-            _build(topology, opened)
-    except BaseException:
-        _remove(made)
-        raise
+            with contextlib.ExitStack() as stack:
+                spawner = Spawner()
+                stack.callback(spawner.close)
+                opened = {}
+                for name, host in hosts.items():
+                    opened[name] = open_host(host, spawner)
+                    stack.callback(opened[name].close)
+                _build(topology, opened)
+        except FileExistsError as error:  # made by somebody who knows no locks
+            made.pop()
+            _remove(made)
+            raise NameInUseError(f"{error.filename}: exists already") from error
+        except BaseException:
+            _remove(made)
+            raise
 
 
 def down(lab: str, *, end_processes: bool = False) -> Down:
     """Takes a lab down; on return its links are gone.
 
-    Raises UnknownLabError; LabBusyError where processes run on its hosts and are not to be ended,
-    or are those that this one was started by; NamespaceError for what is no namespace.
+    Raises UnknownLabError; LabBusyError where processes run on its hosts and are not to be ended;
+    InsideLabError where one of them has started this one; NamespaceError for what is no namespace.
     """
     require_privileges()
-    hosts = hosts_of(lab)
-    if not hosts:
-        raise UnknownLabError(f"{lab}: no such lab")
-    for host in hosts:
-        _require_removable(host)
-    found = {processes.namespace_id(host.path): host for host in hosts if is_namespace(host)}
-    running = processes.inside(found)
-    above = processes.ancestors()
-    held = [each for each in running if not end_processes or each.pid in above]
-    if held:
-        where = ", ".join(f"{each} on {found[each.namespace].host}" for each in held)
-        raise LabBusyError(f"{lab}: still in use by process {where}")
-    processes.end(running)
-    _remove(hosts)
-    return Down(lab, tuple(hosts), tuple(running))
+    with _locked():
+        hosts = hosts_of(lab)
+        if not hosts:
+            raise UnknownLabError(f"{lab}: no such lab")
+        for host in hosts:
+            _require_removable(host)
+        found = {processes.namespace_id(each.path): each for each in hosts if has_namespace(each)}
+        running = processes.inside(found)
+        ancestors = processes.ancestors()
+        above = [each for each in running if each.pid in ancestors]
+        if above:
+            raise InsideLabError(f"{lab}: this command runs on its host {found[above[0].namespace].host}")
+        if running and not end_processes:
+            where = ", ".join(f"{each} on {found[each.namespace].host}" for each in running)
+            raise LabBusyError(f"{lab}: still in use by process {where}")
+        ended = _end_all(lab, found)
+        _remove(hosts)
+    return Down(lab, tuple(hosts), ended)
 
 
 def labs() -> list[str]:
@@ -105,14 +119,6 @@ def hosts_of(lab: str) -> list[LabHost]:
     return [each for each in labnames.lab_hosts() if each.lab == lab]
 
 
-def is_namespace(host: LabHost) -> bool:
-    """Whether a namespace is bound to the host's file; an early death may leave it bare."""
-    try:
-        return os.lstat(host.path).st_dev == os.stat("/proc/self/ns/net").st_dev
-    except OSError:
-        return False
-
-
 def open_host(host: LabHost, spawner: Spawner) -> Host:
     """A host of a lab that stays. Raises NamespaceError."""
     return Host(str(host), Namespace(str(host), host.path), spawner)
@@ -120,7 +126,8 @@ def open_host(host: LabHost, spawner: Spawner) -> Host:
 
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
-    """The only one, of us and of `ip netns add`, to prepare /run/netns and to make names in it."""
+    """The only one, of us and of `ip netns add`, to change what is in /run/netns. So nobody takes
+    down, or makes again, a lab that is half made."""
     try:
         os.makedirs(labnames.DIRECTORY, exist_ok=True)
         directory = os.open(labnames.DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -137,6 +144,8 @@ def _create(host: LabHost) -> None:
     try:
         netns.share_directory(labnames.DIRECTORY)
         netns.create(host.path)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise NamespaceError(f"{host}: cannot make a namespace: {error.strerror}") from error
 
@@ -188,18 +197,41 @@ def _neighbours(
     ]
 
 
+def _require_outside() -> None:
+    """`ip netns exec` gives a shell on a host mounts of its own; a lab made there would be broken
+    for everybody else, and end with the shell."""
+    own = processes.namespace_id("/proc/self/ns/net")
+    for host in labnames.lab_hosts():
+        if has_namespace(host) and processes.namespace_id(host.path) == own:
+            raise InsideLabError(f"this command runs on host {host}; a lab is made outside of others")
+
+
 def _require_removable(host: LabHost) -> None:
     """A namespace, or the empty file that one was to be bound to; all else is somebody else's."""
     found = os.lstat(host.path)
-    if not is_namespace(host) and not (stat.S_ISREG(found.st_mode) and found.st_size == 0):
+    empty = stat.S_ISREG(found.st_mode) and found.st_size == 0
+    bare = empty and found.st_dev == os.stat(labnames.DIRECTORY).st_dev  # nothing is mounted on it
+    if not has_namespace(host) and not bare:
         raise NamespaceError(f"{host.path}: no network namespace; left as it is")
+
+
+def _end_all(lab: str, hosts: dict[NamespaceId, LabHost]) -> tuple[Process, ...]:
+    """Ends what runs on hosts, and what that starts meanwhile. Returns what it was."""
+    ended: dict[int, Process] = {}
+    for _ in range(_ROUNDS):
+        running = processes.inside(hosts)
+        if not running:
+            return tuple(ended.values())
+        processes.end(running)
+        ended |= {each.pid: each for each in running}
+    raise LabBusyError(f"{lab}: its processes do not end, or start others")
 
 
 def _remove(hosts: Sequence[LabHost]) -> None:
     """Takes away the links of hosts, and then their names: a link dies with its namespace, but only
     after the last process has left that."""
     for host in hosts:
-        if is_namespace(host):
+        if has_namespace(host):
             with contextlib.closing(Namespace(str(host), host.path)) as namespace:
                 request(namespace, fabric.delete_links)
     for host in hosts:

@@ -22,16 +22,16 @@ class Process:
     """A process, and the namespace that its main thread is in."""
 
     pid: int
-    command: str
+    command: str  # as ps(1) shows it: `?` for what a terminal would obey
     namespace: NamespaceId
 
     def __str__(self) -> str:
         return f"{self.pid} ({self.command})"
 
 
-def namespace_id(path: str | Path) -> NamespaceId:
-    """Raises OSError."""
-    found = os.stat(path)
+def namespace_id(file: str | Path | int) -> NamespaceId:
+    """Of a path or a descriptor. Raises OSError."""
+    found = os.stat(file)
     return (found.st_dev, found.st_ino)
 
 
@@ -44,7 +44,8 @@ def inside(namespaces: Collection[NamespaceId]) -> list[Process]:
         with contextlib.suppress(OSError):  # it has ended meanwhile
             namespace = namespace_id(entry / "ns" / "net")
             if namespace in namespaces:
-                command = (entry / "comm").read_text(errors="replace").rstrip("\n")
+                name = (entry / "comm").read_text(errors="replace").removesuffix("\n")
+                command = "".join(char if char.isprintable() else "?" for char in name)
                 found.append(Process(int(entry.name), command, namespace))
     return sorted(found, key=lambda each: each.pid)
 

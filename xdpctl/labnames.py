@@ -7,6 +7,7 @@ holds a colon. The command line and the lab both read this, so it loads nothing.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from typing import NamedTuple
@@ -16,6 +17,9 @@ PREFIX = "xdpctl-lab."
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,30}"
 _NAMESPACE = re.compile(rf"{re.escape(PREFIX)}({_NAME})\.({_NAME})", re.ASCII)
+
+_NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 NAME_RULE = "up to 31 letters, digits, - and _"
 
@@ -52,6 +56,21 @@ def lab_hosts() -> list[LabHost]:
     except OSError:
         return []
     return sorted(LabHost(*match.groups()) for match in map(_NAMESPACE.fullmatch, names) if match)
+
+
+def has_namespace(host: LabHost) -> bool:
+    """Whether a network namespace is bound to the host's file. An early death of `lab up` leaves it
+    bare; whatever else has such a name, a link to a namespace too, is none of ours."""
+    try:
+        file = os.open(host.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return fcntl.ioctl(file, _NS_GET_NSTYPE) == _CLONE_NEWNET
+    except OSError:
+        return False
+    finally:
+        os.close(file)
 
 
 def matching(text: str) -> list[LabHost]:

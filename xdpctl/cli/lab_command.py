@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netns_lab.errors import (
+    InsideLabError,
     InvalidValueError,
     LabBusyError,
     LabError,
@@ -53,6 +54,8 @@ def _explained(error: LabError) -> XdpctlError:
             return XdpctlError(message, hint="another --name, or take it down: xdpctl lab down")
         case LabBusyError():
             return XdpctlError(message, hint="end it, or let `xdpctl lab down --kill` do so")
+        case InsideLabError():
+            return XdpctlError(message, hint="leave its shell first: exit")
         case UnknownLabError():
             known = ", ".join(sorted({each.lab for each in lab_hosts()}))
             return XdpctlError(message, hint=f"labs: {known}" if known else "no lab is up")

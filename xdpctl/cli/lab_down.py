@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from netns_lab import persistent
-from netns_lab.errors import LabError, UnknownLabError
+from netns_lab.errors import LabBusyError, LabError, UnknownLabError
+from netns_lab.namespace import require_privileges
 from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import Document, write_json
 from xdpctl.cli.lab_command import LabCommand
 from xdpctl.cli.lab_names import LabName
+from xdpctl.cli.text import printable
 from xdpctl.errors import WrongUsage
 
 
@@ -34,6 +36,7 @@ def command(context: click.Context, lab: str | None, everything: bool, kill: boo
     """
     if lab is not None and everything:
         raise WrongUsage("name a lab, or say --all", hint="xdpctl lab down --help")
+    require_privileges()
     documents: list[Document] = []
     failures: list[LabError] = []
     for each in persistent.labs() if everything else [_one(lab)]:
@@ -51,7 +54,7 @@ def command(context: click.Context, lab: str | None, everything: bool, kill: boo
         )
         if not session_of(context).json:
             ended = f"; ended {', '.join(map(str, done.ended))}" if done.ended else ""
-            click.echo(f"lab {done.lab}: down{ended}")
+            click.echo(printable(f"lab {done.lab}: down{ended}"))
     if session_of(context).json:
         write_json(documents)
     elif everything and not documents and not failures:
@@ -59,7 +62,8 @@ def command(context: click.Context, lab: str | None, everything: bool, kill: boo
     if len(failures) == 1:
         raise failures[0]
     if failures:
-        raise type(failures[0])("\n".join(map(str, failures)))
+        busy = any(isinstance(each, LabBusyError) for each in failures)
+        raise (LabBusyError if busy else LabError)("\n".join(map(str, failures)))
 
 
 def _one(lab: str | None) -> str:

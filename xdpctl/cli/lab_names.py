@@ -13,14 +13,14 @@ import click
 from xdpctl import labnames
 from xdpctl.datapath.interfaces import all_interfaces, inside_namespace
 from xdpctl.errors import NoSuchNamespace, WrongUsage, XdpctlError
-from xdpctl.labnames import LabHost, lab_hosts, matching, short_name
+from xdpctl.labnames import LabHost, has_namespace, lab_hosts, matching, short_name
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
 def find_host(text: str) -> LabHost:
-    """Raises NoSuchNamespace; WrongUsage where several labs have such a host."""
+    """A host with a namespace. Raises NoSuchNamespace; WrongUsage where several labs have one."""
     found = matching(text)
     if not found:
         known = ", ".join(map(short_name, lab_hosts()))
@@ -28,6 +28,9 @@ def find_host(text: str) -> LabHost:
         raise NoSuchNamespace(f"{text}: no lab has such a host", hint=hint)
     if len(found) > 1:
         raise WrongUsage(f"{text}: in several labs: {', '.join(map(str, found))}")
+    if not has_namespace(found[0]):
+        hint = f"clear the lab away: xdpctl lab down {found[0].lab}"
+        raise NoSuchNamespace(f"{found[0]}: has no network namespace", hint=hint)
     return found[0]
 
 
