@@ -100,7 +100,9 @@ def down(lab: str, *, end_processes: bool = False) -> Down:
         ancestors = processes.ancestors()
         above = [each for each in running if each.pid in ancestors]
         if above:
-            raise InsideLabError(f"{lab}: this command runs on its host {found[above[0].namespace].host}")
+            raise InsideLabError(
+                f"{lab}: this command runs on its host {found[above[0].namespace].host}"
+            )
         if running and not end_processes:
             where = ", ".join(f"{each} on {found[each.namespace].host}" for each in running)
             raise LabBusyError(f"{lab}: still in use by process {where}")
@@ -203,7 +205,9 @@ def _require_outside() -> None:
     own = processes.namespace_id("/proc/self/ns/net")
     for host in labnames.lab_hosts():
         if has_namespace(host) and processes.namespace_id(host.path) == own:
-            raise InsideLabError(f"this command runs on host {host}; a lab is made outside of others")
+            raise InsideLabError(
+                f"this command runs on host {host}; a lab is made outside of others"
+            )
 
 
 def _require_removable(host: LabHost) -> None:

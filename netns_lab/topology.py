@@ -6,6 +6,7 @@ import ipaddress
 import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from netns_lab.errors import InvalidValueError
 from netns_lab.netlink import IpAddress, IpInterface
@@ -78,6 +79,57 @@ class Topology:
         for other, near, far in self.links_of(end.host):
             if other is not link and near != end:
                 yield from self.beyond(other, far)
+
+
+class Conversation(NamedTuple):
+    """An address of an end, and a host that reaches it."""
+
+    to: EndPlan
+    address: IpAddress
+    sender: str
+
+
+def conversation(plan: Topology) -> Conversation | None:
+    """Two hosts that reach each other, over a cable or a switch, or by a router that both know;
+    rather end systems than routers, and rather over IPv4."""
+    routers = {host.name for host in plan.hosts if host.forward}
+
+    def cost(each: Conversation) -> tuple[int, int]:
+        return len(routers & {each.to.host, each.sender}), each.address.version
+
+    return min((*_near(plan), *_routed(plan, routers)), key=cost, default=None)
+
+
+def _near(plan: Topology) -> Iterator[Conversation]:
+    for link, near, far, address in _listeners(plan):
+        for end in reversed([*plan.beyond(link, far)]):
+            if end.host != near.host and any(address.ip in each.network for each in end.addresses):
+                yield Conversation(near, address.ip, end.host)
+
+
+def _routed(plan: Topology, routers: set[str]) -> Iterator[Conversation]:
+    owners = {address.ip: near.host for _, near, _, address in _listeners(plan)}
+    by_router: dict[tuple[str, int], list[str]] = {}
+    for host in plan.hosts:
+        for gateway in host.gateways:
+            by_router.setdefault((owners.get(gateway, ""), gateway.version), []).append(host.name)
+    for _, near, _, address in _listeners(plan):
+        for gateway in plan.host(near.host).gateways:
+            router = owners.get(gateway, "")
+            if router in routers and gateway in address.network:
+                for sender in reversed(by_router[router, gateway.version]):
+                    if sender != near.host:
+                        yield Conversation(near, address.ip, sender)
+
+
+def _listeners(plan: Topology) -> Iterator[tuple[LinkPlan, EndPlan, EndPlan, IpInterface]]:
+    """Each address with its link, its end and the far one. Link-local ones need a zone, which each
+    host calls otherwise."""
+    for link in plan.links:
+        for near, far in (link.ends, link.ends[::-1]):
+            for address in near.addresses:
+                if not address.is_link_local:
+                    yield link, near, far, address
 
 
 def pair() -> Topology:

@@ -6,6 +6,8 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,12 +25,15 @@ from netns_lab.errors import (
 )
 from xdpctl.cli.base import Command
 from xdpctl.cli.documents import Document
+from xdpctl.cli.text import printable
 from xdpctl.datapath.kernel import sudo_command
 from xdpctl.errors import MissingPrivilege, WrongUsage, XdpctlError
 from xdpctl.labnames import lab_hosts
 
 if TYPE_CHECKING:
-    from netns_lab.inventory import HostState
+    from netns_lab.inventory import HostState, Port
+
+_WIDTH = 80
 
 
 class LabCommand(Command):
@@ -92,6 +97,27 @@ def _host_document(state: HostState) -> Document:
         ],
         "processes": [{"pid": each.pid, "command": each.command} for each in state.processes],
     }
+
+
+def port_lines(host: str, port: Port, what: Sequence[str]) -> str:
+    """An interface of a host, what is to be said of it, and where its cable leads."""
+    leads = f"  - {port.peer}" if port.peer else ""
+    silent = "" if port.interface.carrier else "  (down)"
+    place = f"{host}:{port.interface.name}"
+    return wrapped(f"{place:<18} {' '.join(what) or '-':<34}{leads}{silent}")
+
+
+def wrapped(line: str) -> str:
+    """In 80 columns, indented; what fits is in columns of its own."""
+    filled = textwrap.fill(
+        printable(line.rstrip()).replace(" - ", " -\0"),  # not to be parted from what follows
+        width=_WIDTH,
+        initial_indent="  ",
+        subsequent_indent=" " * 21,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return filled.replace("\0", " ")
 
 
 def own_command() -> str:

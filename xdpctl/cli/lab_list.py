@@ -7,8 +7,7 @@ import click
 from netns_lab import inventory, persistent
 from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import write_json
-from xdpctl.cli.lab_command import LabCommand, lab_document
-from xdpctl.cli.text import printable
+from xdpctl.cli.lab_command import LabCommand, lab_document, port_lines, wrapped
 from xdpctl.labnames import short_name
 
 
@@ -41,12 +40,7 @@ def command(context: click.Context) -> None:
             elif not state.ports:
                 click.echo(f"  {name}: no interfaces")
             for port in state.ports:
-                link = port.interface
-                what = [*link.addresses, *([f"in {port.bridge}"] if port.bridge else [])]
-                leads = f"  - {port.peer}" if port.peer else ""
-                silent = "" if link.carrier else "  (down)"
-                place = f"{name}:{link.name}"
-                line = f"  {place:<18} {' '.join(what) or '-':<34}{leads}{silent}"
-                click.echo(printable(line).rstrip())
+                bridge = [f"in {port.bridge}"] if port.bridge else []
+                click.echo(port_lines(name, port, [*port.interface.addresses, *bridge]))
             for process in state.processes:
-                click.echo(printable(f"  {name:<18} process {process}"))
+                click.echo(wrapped(f"{name:<18} process {process}"))

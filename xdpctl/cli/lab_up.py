@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from typing import NoReturn
 
 import click
 
@@ -11,10 +12,11 @@ from netns_lab import inventory, persistent, topology
 from netns_lab.topology import Topology
 from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import write_json
-from xdpctl.cli.lab_command import LabCommand, lab_document, own_command
-from xdpctl.cli.text import printable
+from xdpctl.cli.lab_command import LabCommand, lab_document, own_command, port_lines
 from xdpctl.errors import WrongUsage
 from xdpctl.labnames import LabHost, short_name
+
+_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command(
@@ -41,12 +43,16 @@ def command(
     Unless --chatty is given, links are quiet: nothing is sent but what programs send, so that
     counts are exact.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for number in _INTERRUPTIONS:
+        signal.signal(number, _interrupt)
     default_name, plan = _plan(what, hosts, chatty)
     lab = name or default_name
     persistent.up(lab, plan)
-    states = inventory.survey(lab)
+    try:
+        states = inventory.survey(lab)
+    except BaseException:  # nobody would have been told of it
+        persistent.down(lab)
+        raise
     commands = _to_try(lab, plan)
     if session_of(context).json:
         write_json(lab_document(lab, states) | {"try": commands})
@@ -54,13 +60,17 @@ def command(
     click.echo(f"lab {lab}: {_sentence(plan)}")
     for state in states:
         for port in state.ports:
-            addresses = " ".join(port.interface.addresses)
-            leads = f"  - {port.peer}" if port.peer else ""
-            place = f"{state.host.host}:{port.interface.name}"
-            click.echo(printable(f"  {place:<18} {addresses or '-':<34}{leads}").rstrip())
+            click.echo(port_lines(state.host.host, port, port.interface.addresses))
     click.echo("try:")
     for each in commands:
         click.echo(f"  {each}")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """As a Ctrl-C, once: a second one would leave what the first has begun to clear away."""
+    for number in _INTERRUPTIONS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _plan(what: str, hosts: int | None, chatty: bool) -> tuple[str, Topology]:
@@ -91,32 +101,27 @@ def _load(path: str) -> tuple[str, Topology]:
 
 
 def _sentence(plan: Topology) -> str:
-    links = f"{len(plan.links)} link{'' if len(plan.links) == 1 else 's'}"
-    return f"{len(plan.hosts)} hosts, {links}{', quiet' if plan.quiet else ''}"
+    hosts, links = (
+        f"{len(each)} {name}{'' if len(each) == 1 else 's'}"
+        for each, name in ((plan.hosts, "host"), (plan.links, "link"))
+    )
+    return f"{hosts}, {links}{', quiet' if plan.quiet else ''}"
 
 
 def _to_try(lab: str, plan: Topology) -> list[str]:
     """Three commands that work as they stand: count on one host what another sends."""
     xdpctl = own_command()
-    speakers = [
-        (end, address)
-        for link in plan.links
-        for end in link.ends
-        for address in end.addresses[:1]
-        if not plan.host(end.host).forward
-    ]
-    if not speakers:
+    talk = topology.conversation(plan)
+    if talk is None:
         host = short_name(LabHost(lab, plan.hosts[0].name))
         return [f"{xdpctl} lab {words}" for words in (f"shell {host}", "list", f"down {lab}")]
-    to, address = speakers[0]
-    others = [end for end, _ in speakers if end.host != to.host] or [to]
-    target, source = (short_name(LabHost(lab, each.host)) for each in (to, others[-1]))
+    target, source = (short_name(LabHost(lab, each)) for each in (talk.to.host, talk.sender))
     if shutil.which("ping"):
-        talk = f"ping -c 3 {address.ip}"
+        words = f"ping -c 3 {talk.address}"
     else:  # udp, to the port that discards
-        talk = f"bash -c 'echo hello > /dev/udp/{address.ip}/9'"
+        words = f"bash -c 'echo hello > /dev/udp/{talk.address}/9'"
     return [
-        f"{xdpctl} attach {target}:{to.interface}",
-        f"{xdpctl} lab exec {source} -- {talk}",
-        f"{xdpctl} stats {target}:{to.interface}",
+        f"{xdpctl} attach {target}:{talk.to.interface}",
+        f"{xdpctl} lab exec {source} -- {words}",
+        f"{xdpctl} stats {target}:{talk.to.interface}",
     ]
