@@ -58,6 +58,9 @@ def packet_socket(
     except OSError as error:
         sock.close()
         raise refusal(subject, error.errno or 0) from error
+    except UnicodeEncodeError as error:  # Python binds to names in UTF-8 only
+        sock.close()
+        raise refusal(subject, errno.ENODEV) from error
     return sock
 
 
