@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from netns_lab.errors import KernelError, UnknownInterfaceError
@@ -35,6 +36,9 @@ def add_bridge(rtnl: Rtnl, ports: Mapping[str, Iterable[str]], mtu: int, *, quie
         rtnl.ipr.link("add", kind="bridge", ifname=BRIDGE, br_mcast_snooping=int(not quiet))
     if quiet:
         rtnl.quieten(BRIDGE, mtu)
+    for knob in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*tables"):
+        # Where br_netfilter is loaded, a bridge drops what iptables would, such as bad checksums.
+        rtnl.write_sysctl(str(knob.relative_to("/proc/sys")), "0")
     bridge = rtnl.index_of(BRIDGE)
     for port, macs in ports.items():
         index = rtnl.index_of(port)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -16,10 +15,10 @@ import pytest
 from netns_lab import Host, persistent, topology
 from netns_lab.namespace import Spawner
 from netns_lab.topology import Topology
+from tests.lab.private_labs import XDPCTL, PrivateLabs
 from xdpctl.pylibbpf.clang import compile_file
 
 OBJECTS = Path(__file__).parent / "objects"
-XDPCTL = [sys.executable, "-m", "xdpctl"]
 
 
 def xdpctl(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,3 +72,10 @@ def standing_hosts(plan: Topology) -> Iterator[dict[str, Host]]:
 def standing() -> Iterator[StandingPair]:
     with standing_hosts(topology.pair()) as hosts:
         yield StandingPair(hosts["a"], hosts["b"])
+
+
+@pytest.fixture
+def labs() -> Iterator[PrivateLabs]:
+    """`xdpctl lab` with no labs but those of the test."""
+    with closing(PrivateLabs()) as made:
+        yield made
