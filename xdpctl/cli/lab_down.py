@@ -56,7 +56,8 @@ def command(context: click.Context, lab: str | None, everything: bool, kill: boo
             ended = f"; ended {', '.join(map(str, done.ended))}" if done.ended else ""
             click.echo(printable(f"lab {done.lab}: down{ended}"))
     if session_of(context).json:
-        write_json(documents)
+        if documents or not failures:
+            write_json(documents)
     elif everything and not documents and not failures:
         click.echo("no lab is up")
     if len(failures) == 1:
