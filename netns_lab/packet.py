@@ -108,9 +108,15 @@ def receive(sock: socket.socket, buffer: memoryview) -> Received | None:
 
 
 def count_lost(sock: socket.socket) -> int:
-    """How many frames found no room since this was asked last."""
+    """How many frames found no room since the socket was asked last, by this or the next."""
+    return count_queued(sock)[1]
+
+
+def count_queued(sock: socket.socket) -> tuple[int, int]:
+    """How many frames found room, read or not, since the socket was asked last; how many none."""
     statistics = sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
-    return int(_STATISTICS.unpack(statistics)[1])
+    arrived, lost = _STATISTICS.unpack(statistics)
+    return arrived - lost, lost
 
 
 def _received(frame: bytes, ancillary: list[tuple[int, int, bytes]]) -> Received:

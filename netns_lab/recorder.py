@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from netns_lab.namespace import Namespace
-from netns_lab.packet import count_lost, frame_buffer, listening_socket, receive
+from netns_lab.packet import count_lost, count_queued, frame_buffer, listening_socket, receive
 
 _MAGIC_NANOSECONDS = 0xA1B23C4D
 _VERSION = (2, 4)
@@ -59,7 +59,8 @@ def record(
     then is written. Raises OSError from writing the file.
     """
     end_s = None if seconds is None else time.monotonic() + seconds
-    last_ns: int | None = None  # by the clock of the frames' times
+    last: int | None = None  # the number of the last frame that came in time, once that is up
+    lost = 0
     gone = False
     buffer = frame_buffer()
     written = 0
@@ -69,12 +70,13 @@ def record(
     poll.register(sock, select.POLLIN)
     while written != count:
         remaining_s = _POLL_INTERVAL_S if end_s is None else end_s - time.monotonic()
-        if last_ns is None and (remaining_s <= 0 or stop()):
-            last_ns = time.time_ns()
+        if last is None and (remaining_s <= 0 or stop()):
+            # Not by the frames' times: the first ones may have got theirs when they were read.
+            last, lost = count_queued(sock)
+        if written == last:
+            break
         received = receive(sock, buffer)
         if received is not None:
-            if last_ns is not None and received.time_ns > last_ns:
-                break
             seconds_, nanoseconds = divmod(received.time_ns, 10**9)
             length = len(received.frame)
             file.write(_RECORD.pack(seconds_, nanoseconds, length, length) + received.frame)
@@ -82,8 +84,8 @@ def record(
             continue
         file.flush()  # whoever reads along sees all there is
         gone = not sock.getsockname()[0]
-        if gone or last_ns is not None:
+        if gone or last is not None:
             break
         poll.poll(min(remaining_s, _POLL_INTERVAL_S) * 1000)
     file.flush()
-    return Recorded(written, count_lost(sock), gone)
+    return Recorded(written, lost if last is not None else count_lost(sock), gone)

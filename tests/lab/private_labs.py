@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,18 @@ class PrivateLabs:
         mounts = f"--mount=/proc/{self._holder.pid}/ns/mnt"
         return ["nsenter", mounts, f"--wd={cwd}", "--", *words]
 
-    def start(self, *words: str, cwd: Path = ROOT, **options: Any) -> subprocess.Popen[str]:
-        """xdpctl, its output in pipes where `options` do not say otherwise."""
+    @contextmanager
+    def start(
+        self, *words: str, cwd: Path = ROOT, **options: Any
+    ) -> Iterator[subprocess.Popen[str]]:
+        """xdpctl, its output in pipes where `options` do not say otherwise; killed at the end."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(self.command(*XDPCTL, *words, cwd=cwd), **(pipes | options))
+        command = self.command(*XDPCTL, *words, cwd=cwd)
+        with subprocess.Popen(command, **(pipes | options)) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *words: str, **options: Any) -> Done:
         """xdpctl to its end; it never shows a traceback, nor says that it has a defect."""

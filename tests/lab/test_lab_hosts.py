@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scapy.layers.l2 import Ether
@@ -33,13 +37,7 @@ def test_arguments_arrive_as_they_were_given(up: PrivateLabs) -> None:
     for dashes in (["--"], []):
         done = up.lab("exec", "a", *dashes, sys.executable, "-c", SHOW, *words)
         assert done.stdout == up.lab("exec", "--", "a", sys.executable, "-c", SHOW, *words).stdout
-        assert eval_json(done.stdout) == words
-
-
-def eval_json(text: str) -> object:
-    import json  # noqa: PLC0415
-
-    return json.loads(text)
+        assert json.loads(done.stdout) == words
 
 
 def test_the_exit_status_is_that_of_the_command(up: PrivateLabs, tmp_path: Path) -> None:
@@ -92,19 +90,16 @@ def on_a_terminal(
 ) -> tuple[int, str]:
     """Runs xdpctl on a terminal: its exit code, and what appears there."""
     controller, terminal = os.openpty()
-    with os.fdopen(controller, "r+b", buffering=0) as screen:
-        process = labs.start(
-            *words, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-            env=os.environ | {"TERM": "dumb", "HOME": "/nonexistent"} | environment,
-        )  # fmt: skip
+    with os.fdopen(controller, "r+b", buffering=0) as screen, labs.start(
+        *words, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        env=os.environ | {"TERM": "dumb", "HOME": "/nonexistent"} | environment,
+    ) as process:  # fmt: skip
         os.close(terminal)
         screen.write(typed.encode())
         shown = b""
-        try:
+        with suppress(OSError):  # EIO: the other side is closed
             while part := screen.read(4096):
                 shown += part
-        except OSError:  # EIO: the other side is closed
-            pass
         return process.wait(30), shown.decode()
 
 
@@ -153,13 +148,15 @@ def test_a_shell_inside_a_lab_takes_down_others_but_not_its_own_and_makes_none(
 # capture
 
 
-def recording(labs: PrivateLabs, *words: str, **options: object) -> subprocess.Popen[str]:
+@contextmanager
+def recording(
+    labs: PrivateLabs, host: str, *words: str, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
     """A capture that listens already."""
-    process = labs.start("lab", "capture", *words, **options)
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    assert line in (f"recording pair/{h}:eth0; Ctrl-C ends it\n" for h in "ab"), line
-    return process
+    with labs.start("lab", "capture", host, *words, **options) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"recording pair/{host}:eth0; Ctrl-C ends it\n"
+        yield process
 
 
 def frames_in(path: Path) -> list[bytes]:
