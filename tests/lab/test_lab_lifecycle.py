@@ -1,0 +1,220 @@
+"""Labs come and go whole: killed at any step, two commands at once, and with somebody inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.private_labs import PrivateLabs, one_line, reaches
+
+# Every kind of step, and few of each.
+SMALL = """\
+hosts:
+  a: {gateways: [192.0.2.254]}
+  r: {forward: true}
+  s: {bridge: true}
+links:
+  - ends: {a: [192.0.2.1/24], s: }
+  - ends: {s: , r: [192.0.2.254/24]}
+"""
+
+STUBBORN = "trap '' TERM; echo ready; while :; do sleep 1000 & wait; done"
+PATIENT = "echo ready; exec sleep 1000"
+
+
+def walked(labs: PrivateLabs, tmp_path: Path, how: str) -> list[dict[str, Any]]:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    driver = str(Path(__file__).with_name("lab_walk.py"))
+    done = subprocess.run(
+        labs.command(sys.executable, driver, how, str(tmp_path / "small.yaml")),
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    steps: list[dict[str, Any]] = json.loads(done.stdout)
+    assert [each["after"] for each in steps] == [[]] * len(steps)
+    return steps
+
+
+def test_killed_before_any_step_up_leaves_what_down_clears(
+    labs: PrivateLabs, tmp_path: Path
+) -> None:
+    steps = walked(labs, tmp_path, "kill")
+    assert len(steps) > 50
+    assert steps[0]["before"] == []
+    assert any("xdpctl-lab.walked.a" in each["before"] for each in steps)
+    expected = {"xdpctl-lab.walked.a", "xdpctl-lab.walked.r", "xdpctl-lab.walked.s"}
+    assert {Path(each).name for each in steps[-1]["before"]} == expected
+
+
+def test_interrupted_before_any_step_up_leaves_nothing(labs: PrivateLabs, tmp_path: Path) -> None:
+    """Not even after a second Ctrl-C, while it clears away what there is."""
+    steps = walked(labs, tmp_path, "interrupt")
+    assert len(steps) > 50
+    assert [each["before"] for each in steps[:-1]] == [[]] * (len(steps) - 1)
+
+
+def test_killed_before_any_step_down_leaves_what_another_clears(
+    labs: PrivateLabs, tmp_path: Path
+) -> None:
+    steps = walked(labs, tmp_path, "kill-down")
+    assert len(steps) > 10
+    assert steps[-1]["before"] == []
+    assert all(each["before"] for each in steps[:-1])
+
+
+def test_of_many_labs_of_a_name_at_once_one_is_made(labs: PrivateLabs) -> None:
+    with ExitStack() as stack:
+        racers = [
+            stack.enter_context(labs.start("lab", "up", what, "--name", "x"))
+            for what in ("pair", "bridge") * 2
+        ]
+        results = [racer.communicate(timeout=60) for racer in racers]
+    assert sorted(racer.returncode for racer in racers) == [0, 3, 3, 3]
+    for racer, (output, errors) in zip(racers, results, strict=True):
+        if racer.returncode == 3:
+            assert (output, errors.splitlines()[0]) == ("", "xdpctl: x: a lab of that name is up")
+    assert reaches(labs.host("x/a"), labs.host("x/b"), "192.0.2.2")
+    labs.lab("down", "x")
+    assert labs.names == labs.mounts == []
+
+
+def test_up_down_and_list_at_once_leave_a_whole_lab_or_none(labs: PrivateLabs) -> None:
+    for _ in range(2):
+        with ExitStack() as stack:
+            words = (["up", "bridge"], ["down", "--all"], ["list"], ["up", "bridge"], ["down"])
+            racers = [stack.enter_context(labs.start("lab", *each)) for each in words]
+            for racer in racers:
+                _, errors = racer.communicate(timeout=60)
+                assert racer.returncode in (0, 3)
+                assert re.sub("(xdpctl|hint): .*\n", "", errors) == ""
+                assert "defect" not in errors
+        assert len(labs.names) in (0, 4)
+        if labs.names:
+            assert reaches(labs.host("bridge/a"), labs.host("bridge/c"), "192.0.2.3")
+            labs.lab("down")
+        assert labs.names == labs.mounts == []
+
+
+def running(labs: PrivateLabs, stack: ExitStack, host: str, script: str) -> subprocess.Popen[str]:
+    """A shell on a host, once it runs."""
+    words = ("lab", "exec", host, "--", "sh", "-c", script)
+    process = stack.enter_context(labs.start(*words))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_a_lab_in_use_stays_unless_its_processes_are_to_end(labs: PrivateLabs) -> None:
+    for name in ("one", "two"):
+        labs.lab("up", "--name", name)
+    with ExitStack() as stack:
+        patient = running(labs, stack, "one/a", PATIENT)
+        other = running(labs, stack, "two/a", PATIENT)
+        refused = one_line(labs.run("lab", "down", "one"), 3)
+        assert refused == f"one: still in use by process {patient.pid} (sleep) on a"
+        refused = labs.run("lab", "down", "--all")
+        assert refused.stderr == (
+            f"xdpctl: one: still in use by process {patient.pid} (sleep) on a\n"
+            f"two: still in use by process {other.pid} (sleep) on a\n"
+            "hint: end it, or let `xdpctl lab down --kill` do so\n"
+        )
+        (listed, _) = labs.json("lab", "list")
+        assert listed["hosts"][0]["processes"] == [{"pid": patient.pid, "command": "sleep"}]
+        assert len(labs.names) == 4
+        (done,) = labs.json("lab", "down", "one", "--kill")
+        assert done["ended"] == [{"pid": patient.pid, "command": "sleep"}]
+        assert patient.wait(30) == -signal.SIGTERM
+        assert other.poll() is None
+        labs.lab("down", "--all", "--kill")
+        assert other.wait(30) == -signal.SIGTERM
+
+
+def test_processes_that_ignore_sigterm_and_start_others_end_too(labs: PrivateLabs) -> None:
+    labs.lab("up")
+    namespace = os.stat(labs.directory / "xdpctl-lab.pair.b")
+    with ExitStack() as stack:
+        stubborn = running(labs, stack, "b", STUBBORN)
+        labs.lab("down", "--kill")
+        assert stubborn.wait(30) == -signal.SIGKILL
+    inside = []
+    for path in Path("/proc").glob("[0-9]*/ns/net"):
+        try:
+            found = os.stat(path)
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (namespace.st_dev, namespace.st_ino):
+            inside.append(path)
+    assert inside == []
+    assert labs.names == labs.mounts == []
+
+
+def test_what_is_not_marked_survives(labs: PrivateLabs) -> None:
+    labs.lab("up")
+    for name in ("mine", "xdpctl-lab", "xdpctl-labx.a.b", "xdpctl-lab.-.a", "xdpctl-lab.a.b.c"):
+        subprocess.run(labs.command("ip", "netns", "add", name), check=True)
+    kept = sorted(set(labs.names) - {"xdpctl-lab.pair.a", "xdpctl-lab.pair.b"})
+    assert len(kept) == 5
+    assert labs.lab("down", "--all").stdout == "lab pair: down\n"
+    assert labs.names == kept
+    assert len(labs.mounts) == 5
+    assert labs.lab("down", "--all").stdout == labs.lab("list").stdout == "no lab is up\n"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "directory", "other namespace", "fifo"])
+def test_what_has_a_hosts_name_and_is_none_is_left_and_told(labs: PrivateLabs, kind: str) -> None:
+    labs.lab("up")
+    path = labs.directory / "xdpctl-lab.odd.c"
+    inside = f"/run/netns/{path.name}"
+    match kind:
+        case "file":
+            path.write_text("precious")
+        case "link":
+            path.symlink_to("/proc/1/ns/net")
+        case "directory":
+            path.mkdir()
+        case "other namespace":
+            path.touch()
+            bind = labs.command("mount", "--bind", "/proc/self/ns/uts", inside)
+            subprocess.run(bind, check=True)
+        case "fifo":
+            os.mkfifo(path)
+    before = os.lstat(path)
+    assert "odd" in labs.lab("list").stdout
+    for words in (("stats", "c:eth0"), ("lab", "exec", "c", "--", "true")):
+        assert one_line(labs.run(*words), 3) == "odd/c: has no network namespace"
+    refused = f"{inside}: no network namespace; left as it is"
+    assert one_line(labs.run("lab", "down", "odd", "--kill"), 3) == refused
+    done = labs.run("lab", "down", "--all")
+    assert (done.returncode, done.stdout) == (3, "lab pair: down\n")
+    assert done.stderr == f"xdpctl: {refused}\n"
+    assert (os.lstat(path).st_ino, os.lstat(path).st_dev) == (before.st_ino, before.st_dev)
+    assert labs.names == [path.name]
+
+
+def test_links_of_any_kind_and_name_go_with_the_lab(labs: PrivateLabs) -> None:
+    labs.lab("up")
+    subprocess.run(labs.command("ip", "netns", "add", "mine"), check=True)
+    a = labs.host("pair/a")
+    a.run(["ip", "link", "add", os.fsdecode(b"\xff\xfe"), "type", "ifb"])
+    a.run(["ip", "link", "add", "macvlan0", "link", "eth0", "type", "macvlan"])
+    mine = f"--net={labs.directory / 'mine'}"
+    peer = ["peer", "name", "out0", "netns", "mine"]
+    subprocess.run(
+        labs.command("ip", "-n", "xdpctl-lab.pair.a", "link", "add", "in0", "type", "veth", *peer),
+        check=True,
+    )
+    show = ["nsenter", mine, "--", "ip", "-json", "link"]
+    assert "out0" in subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    labs.lab("down")
+    assert "out0" not in subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    assert labs.names == ["mine"]
