@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ FRAMES = [eth(IPV4, ipv4(17, UDP + n.to_bytes(22))) for n in range(50)]
 SHOW = "import json, sys; json.dump(sys.argv[1:], sys.stdout)"
 
 
-@pytest.fixture
-def up(labs: PrivateLabs) -> PrivateLabs:
-    labs.lab("up")
-    return labs
+@pytest.fixture(scope="module")
+def up() -> Iterator[PrivateLabs]:
+    """A lab `pair`, for tests that leave it as it is."""
+    with closing(PrivateLabs()) as labs:
+        labs.lab("up")
+        yield labs
 
 
 # exec
@@ -123,14 +125,15 @@ def test_the_shell_is_ones_own(up: PrivateLabs, tmp_path: Path) -> None:
 
 
 def test_a_shell_inside_a_lab_takes_down_others_but_not_its_own_and_makes_none(
-    up: PrivateLabs,
+    labs: PrivateLabs,
 ) -> None:
-    up.lab("up", "--name", "other")
+    labs.lab("up")
+    labs.lab("up", "--name", "other")
     xdpctl = f"{sys.executable} -m xdpctl lab"
     script = (
         f"{xdpctl} down pair; {xdpctl} down pair --kill; {xdpctl} up bridge; {xdpctl} down other"
     )
-    done = up.run("lab", "exec", "pair/a", "--", "sh", "-c", f"{script}; ip link show eth0 >&2")
+    done = labs.run("lab", "exec", "pair/a", "--", "sh", "-c", f"{script}; ip link show eth0 >&2")
     refused = "xdpctl: pair: this command runs on its host a\nhint: leave its shell first: exit\n"
     inside = "xdpctl: this command runs on host pair/a; a lab is made outside of others\n"
     assert (
@@ -141,8 +144,8 @@ def test_a_shell_inside_a_lab_takes_down_others_but_not_its_own_and_makes_none(
         + (done.stderr.partition(inside)[2].partition("\n")[2])
     )
     assert (done.returncode, done.stdout) == (0, "lab other: down\n")
-    assert up.names == ["xdpctl-lab.pair.a", "xdpctl-lab.pair.b"]
-    assert [os.path.basename(path) for path in up.mounts] == up.names
+    assert labs.names == ["xdpctl-lab.pair.a", "xdpctl-lab.pair.b"]
+    assert [os.path.basename(path) for path in labs.mounts] == labs.names
 
 
 # capture
@@ -209,11 +212,12 @@ def test_a_capture_goes_to_standard_output_but_not_to_a_terminal(
     assert (done.returncode, done.stdout) == (2, "")
 
 
-def test_a_capture_ends_with_its_interface(up: PrivateLabs, tmp_path: Path) -> None:
+def test_a_capture_ends_with_its_interface(labs: PrivateLabs, tmp_path: Path) -> None:
+    labs.lab("up")
     path = tmp_path / "a.pcap"
-    with recording(up, "a", "eth0", "-w", str(path)) as process:
-        up.host("pair/b").send("eth0", FRAMES)
-        up.lab("down")
+    with recording(labs, "a", "eth0", "-w", str(path)) as process:
+        labs.host("pair/b").send("eth0", FRAMES)
+        labs.lab("down")
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, frames_in(path)) == (0, FRAMES)
     assert errors == f"{path}: 50 frames written; the interface is gone\n"
