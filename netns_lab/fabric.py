@@ -81,7 +81,7 @@ def delete_links(rtnl: Rtnl) -> None:
         if interface.name == _LOOPBACK:
             continue
         try:
-            rtnl.delete_index(interface.index)
+            rtnl.delete_index(interface.index, interface.name)
         except UnknownInterfaceError:
             continue  # it was the peer of one before
         except KernelError as error:

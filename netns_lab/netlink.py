@@ -198,11 +198,11 @@ class Rtnl:
 
     def delete(self, name: str) -> None:
         """Deletes an interface; it may still be going on return."""
-        self.delete_index(self.index_of(name))
+        self.delete_index(self.index_of(name), name)
 
-    def delete_index(self, index: int) -> None:
-        """Deletes the interface of that index, whatever its name; it may still be going."""
-        with self.about(f"interface {index}"):
+    def delete_index(self, index: int, name: str) -> None:
+        """As `delete()`; the name is for messages, and may be any bytes."""
+        with self.about(name):
             self.ipr.link("del", index=index)
 
     def await_gone(self, index: int) -> None:
