@@ -1,4 +1,4 @@
-"""`xdpctl lab exec`, `shell` and `capture`: what a person does on a host."""
+"""`xdpctl lab exec`, `shell` and `capture`: what a person does on a host, and who may not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader, rdpcap
 
-from tests.lab.private_labs import PrivateLabs, interrupt, one_line
+from tests.lab.private_labs import Done, PrivateLabs, interrupt, one_line
 from tests.packets import IPV4, UDP, eth, ipv4
 
 FRAMES = [eth(IPV4, ipv4(17, UDP + n.to_bytes(22))) for n in range(50)]
@@ -252,3 +254,50 @@ def test_a_file_is_written_anew_or_through_a_link_but_not_for_a_wrong_name(
         assert process.wait(30) == 0
     assert link.is_symlink()
     assert frames_in(precious) == FRAMES[:1]
+
+
+# privileges
+
+
+LAB_COMMANDS = (
+    ("up", "routed"), ("down",), ("down", "--all"), ("list",), ("exec", "a", "--", "true"),
+    ("shell", "a"), ("send", "a", "udp"), ("capture", "a", "eth0", "-w", "/dev/null"),
+)  # fmt: skip
+
+
+def test_missing_privileges_are_told_in_a_line_with_the_command_that_has_them(
+    up: PrivateLabs,
+) -> None:
+    before = up.names
+
+    def attempt(prefix: list[str], words: tuple[str, ...]) -> Done:
+        command = up.command(*prefix, "-m", "xdpctl", "lab", *words)
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    for prefix in filter(None, (WITHOUT_CAPABILITIES, nobody())):
+        with ThreadPoolExecutor(2) as pool:
+            results = [*pool.map(partial(attempt, prefix), LAB_COMMANDS)]
+        for words, done in zip(LAB_COMMANDS, results, strict=True):
+            assert one_line(done, 4).startswith("making network namespaces needs ")
+            assert done.stderr.splitlines()[1].startswith("hint: run: sudo ")
+            assert done.stderr.rstrip().endswith(f"lab {' '.join(words)}")
+    assert up.names == before
+
+
+WITHOUT_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", sys.executable]
+
+
+def nobody() -> list[str]:
+    """Python as another user; nothing where that one may not read it, or our packages."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    identity = ["--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    for python in (sys.executable, "/usr/bin/python3"):
+        prefix = ["setpriv", *identity, "--", "env", f"PYTHONPATH={paths}", python]
+        trial = [
+            *prefix,
+            "-c",
+            "import xdpctl.cli.main, yaml, sys; assert sys.version_info[1] > 10",
+        ]
+        if subprocess.run(trial, capture_output=True, check=False).returncode == 0:
+            return prefix
+    return []

@@ -178,9 +178,9 @@ def test_what_has_a_hosts_name_and_is_none_is_left_and_told(labs: PrivateLabs) -
     target = f"/run/netns/{paths['uts'].name}"
     subprocess.run(labs.command("mount", "--bind", "/proc/self/ns/uts", target), check=True)
     before = {kind: os.lstat(path) for kind, path in paths.items()}
-    for kind in kinds:
-        words = ("lab", "exec", f"c-{kind}", "--", "true")
-        assert one_line(labs.run(*words), 3) == f"{kind}/c-{kind}: has no network namespace"
+    results = labs.run_each(("lab", "exec", f"c-{kind}", "--", "true") for kind in kinds)
+    for kind, done in zip(kinds, results, strict=True):
+        assert one_line(done, 3) == f"{kind}/c-{kind}: has no network namespace"
     refused = [
         f"/run/netns/{each.name}: no network namespace; left as it is" for each in paths.values()
     ]
