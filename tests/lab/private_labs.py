@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -160,7 +159,9 @@ def reaches(source: Host, target: Host, address: str, *, at_once: bool = True) -
         return False
 
 
-def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Ctrl-C, and what it writes until it ends."""
-    process.send_signal(signal.SIGINT)
-    return process.communicate(timeout=30)
+def until(condition: Callable[[], bool]) -> None:
+    """Asks until the condition holds, for what nobody tells."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)

@@ -18,7 +18,7 @@ import pytest
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader, rdpcap
 
-from tests.lab.private_labs import Done, PrivateLabs, interrupt, one_line
+from tests.lab.private_labs import Done, PrivateLabs, one_line
 from tests.packets import IPV4, UDP, eth, ipv4
 
 FRAMES = [eth(IPV4, ipv4(17, UDP + n.to_bytes(22))) for n in range(50)]
@@ -175,8 +175,11 @@ def test_a_capture_has_what_came_and_what_left_until_ctrl_c(
     path = tmp_path / "a.pcap"
     with recording(up, "a", "eth0", "-w", str(path)) as process:
         up.host("pair/b").send("eth0", FRAMES[:30])
+        process.send_signal(signal.SIGSTOP)  # the rest waits in the kernel
         up.host("pair/a").send("eth0", FRAMES[30:])
-        _, errors = interrupt(process)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, f"{path}: 50 frames written\n")
     assert frames_in(path) == FRAMES
     assert [bytes(packet) for packet in rdpcap(str(path))] == FRAMES

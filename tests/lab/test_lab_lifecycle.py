@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -9,10 +10,11 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.lab.private_labs import PrivateLabs, one_line, reaches
+from tests.lab.private_labs import PrivateLabs, one_line, reaches, until
 
 # Every kind of step, and few of each.
 SMALL = """\
@@ -82,6 +84,26 @@ def test_of_many_labs_of_a_name_at_once_one_is_made(labs: PrivateLabs) -> None:
     assert reaches(labs.host("x/a"), labs.host("x/b"), "192.0.2.2")
     labs.lab("down", "x")
     assert labs.names == labs.mounts == []
+
+
+def waits_for_a_lock(pid: int) -> bool:
+    return re.search(rf"-> FLOCK .* {pid} ", Path("/proc/locks").read_text()) is not None
+
+
+def test_up_and_down_wait_for_each_other(labs: PrivateLabs) -> None:
+    """By the lock that `ip netns add` takes, too."""
+    for words, before, after in ((("up",), 0, 2), (("down",), 2, 0)):
+        directory = os.open(labs.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            with labs.start("lab", *words) as process:
+                until(partial(waits_for_a_lock, process.pid))
+                assert len(labs.names) == before
+                fcntl.flock(directory, fcntl.LOCK_UN)
+                assert process.wait(30) == 0
+        finally:
+            os.close(directory)
+        assert len(labs.names) == after
 
 
 def test_up_down_and_list_at_once_leave_a_whole_lab_or_none(labs: PrivateLabs) -> None:
