@@ -21,7 +21,12 @@ from xdpctl.labnames import LabHost
 
 XDPCTL = [sys.executable, "-m", "xdpctl"]
 
-_HOLD = "mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && echo ready && exec cat"
+# The copies of others' mounts go first: they would keep others' namespaces.
+_HOLD = """
+mkdir -p /run/netns
+umount --recursive --lazy /run/netns 2>/dev/null
+mount -t tmpfs tmpfs /run/netns && echo ready && exec cat
+"""
 _PATIENCE_S = 30.0
 
 Done = subprocess.CompletedProcess[str]
