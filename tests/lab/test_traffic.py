@@ -128,12 +128,12 @@ def test_what_the_peer_did_not_take_is_lost_and_said(pair: Pair) -> None:
 def test_no_two_frames_are_equal_and_their_checksums_are_right(pair: Pair, profile: str) -> None:
     frames = frames_of(profile, traffic.ENDS, 1500)
     with pair.right.capture("eth0") as capture:
-        pair.left.generate("eth0", frames, count=5000, seed=1)
-        arrived = sorted(capture.wait(5000), key=number_of)
-    assert len(set(arrived)) == 5000
-    assert [len(frame) for frame in arrived] == [len(frames[n % len(frames)]) for n in range(5000)]
+        pair.left.generate("eth0", frames, count=1500, seed=1)
+        arrived = sorted(capture.wait(1500), key=number_of)
+    assert len(set(arrived)) == 1500
+    assert [len(frame) for frame in arrived] == [len(frames[n % len(frames)]) for n in range(1500)]
     for frame in arrived:
-        if parse(frame).reason is None:
+        if parse(frame).protocol.isdigit():  # of IP
             assert frame == recomputed(frame)
 
 
