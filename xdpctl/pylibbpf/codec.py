@@ -16,6 +16,7 @@ unions, which `struct` cannot express, travel in it as raw bytes.
 
 from __future__ import annotations
 
+import math
 import operator
 import struct
 import sys
@@ -338,12 +339,15 @@ class _Overlaid:
         given = _given(value, self.names)
         raw = bytearray(self.size)
         written: list[tuple[_Whole | _BitField, bytes]] = []
-        for name, part in self._members:
-            if given.keys() & part.names:
-                encoded = part.encode(given[name] if name else _only(given, part.names))
+        members = [each for each in self._members if given.keys() & each[1].names]
+        # Which NaN it was, Python does not tell: another member of the union does.
+        tell = [name for name, _ in members if not (self._is_union and _is_nan(given.get(name)))]
+        for name, part in members:
+            encoded = part.encode(given[name] if name else _only(given, part.names))
+            if name in tell or not tell:
                 # What one member of a union leaves out as padding may be another's.
                 raw[part.bytes] = _or(raw[part.bytes], encoded)
-                written.append((part, encoded))
+            written.append((part, encoded))
         if self._is_union and len(written) > 1:
             self._check_agreement(bytes(raw), written)
         flat.append(bytes(raw))
@@ -355,6 +359,10 @@ class _Overlaid:
             # As text, because NaN is not equal to itself.
             if repr(part.read(bytes(alone))) != repr(part.read(raw)):
                 raise BtfError(f"members of a union contradict each other: {sorted(part.names)}")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _or(left: bytearray, right: bytes) -> bytes:
