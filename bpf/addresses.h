@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Address tables: an IPv4 or IPv6 address to its class, 0 where no prefix covers it.
+ *
+ * A table is one array map whose elements are blocks of 64 bytes, the size of a cache line. It is
+ * compiled by xdpctl/rules/addresses.py from the sorted addresses at which the class changes (the
+ * boundaries), written through mmap and frozen. Block 0 holds the root; every other node has a
+ * number, counted in half blocks. A value is a class, or ADDRESS_NODE and the number of a node.
+ *
+ *                        block 0
+ *          +---------------------------------+   DIRECT: an array of values, indexed by how many
+ *          | DIRECT base shift child limit   |   steps of 2^shift the address is from the base.
+ *          +---------------|-----------------+   IPv4: at most 2^19 values, 16 in a block.
+ *                          v
+ *     blocks of   | class | node | node | class | class | ...
+ *                            |      |
+ *               +------------+      +-----------------------+
+ *               v half a block                              v
+ *          +---------------------------------+   +-----------------------------------------------+
+ *          | SMALL base classes[5] steps[3]  |   | LARGE base classes[13] steps[11]              |
+ *          +---------------------------------+   +-----------------------------------------------+
+ *          Leaves whose boundaries lie at most 15 bits of 2^shift apart: the first is the base,
+ *          the others are steps from there. Their rank, by the four at a time and without a
+ *          branch, chooses the class.
+ *
+ *          +---------------------------------+   SPARSE: a leaf of up to five boundaries anywhere.
+ *          | SPARSE classes[6] lasts[5]      |   "Lasts" are the addresses before the boundaries.
+ *          +---------------------------------+
+ *          | INNER lasts[7] child            |   INNER: up to eight nodes, one block each, where
+ *          +---------------------------------+   a slot of an array holds more than a leaf.
+ *
+ * An IPv6 address is looked up by its high half. Where boundaries lie inside of one /64, the class
+ * of a leaf is a link (a bit of `meta` says which are): the node child + class is the root of a
+ * tree of low halves, marked ADDRESS_LOW. Every node has its own base and shift, so a lone /64 or
+ * /128 costs one node for its half however long the way there would be bit by bit.
+ *
+ * Depth. Usually three blocks are read: root, array, leaf (the array's is no node). At most three
+ * DIRECT nodes follow each other. From there on each INNER node divides by eight, so with up to
+ * 2^27 boundaries at most nine of them stand above a leaf: 13 nodes for IPv4 and 26 for IPv6, where
+ * somebody lays the addresses out for it. The compiler says the depth of a table.
+ */
+#ifndef XDPCTL_ADDRESSES_H
+#define XDPCTL_ADDRESSES_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+enum address_kind {
+	ADDRESS_DIRECT,
+	ADDRESS_SMALL,
+	ADDRESS_LARGE,
+	ADDRESS_SPARSE,
+	ADDRESS_INNER,
+};
+
+#define ADDRESS_NODE	   (1U << 31)
+#define ADDRESS_DEPTH_IPV4 16
+#define ADDRESS_DEPTH_IPV6 32
+
+/* `meta` of a node: its kind, its half of an IPv6 address, the shift, a bit for each link. */
+#define ADDRESS_KIND	 0x7
+#define ADDRESS_LOW	 0x8
+#define ADDRESS_SHIFT_AT 4
+#define ADDRESS_LINKS_AT 10
+
+/* The greatest distance from a base in steps; what is farther counts as this far. */
+#define ADDRESS_STEP_MAX     0x7ffe
+
+#define ADDRESS_BLOCK_VALUES 16
+
+struct address_small {
+	__u32 meta;
+	__u32 child;
+	__u64 base;
+	__u16 classes[4];
+	__u64 steps; /* and the fifth class in the low 16 bits */
+};
+
+struct address_large {
+	__u32 meta;
+	__u32 child;
+	__u64 base;
+	__u16 classes[12];
+	__u64 steps[3]; /* and the thirteenth class in the low 16 bits of the first */
+};
+
+struct address_sparse {
+	__u32 meta;
+	__u32 child;
+	__u16 classes[8];
+	__u64 lasts[5];
+};
+
+struct address_inner {
+	__u32 meta;
+	__u32 child;
+	__u64 lasts[7];
+};
+
+struct address_direct {
+	__u32 meta;
+	__u32 child;
+	__u64 base;
+	__u32 before; /* the value of what is less than the base */
+	__u32 limit;  /* the last index */
+	__u64 unused[5];
+};
+
+union address_block {
+	struct address_direct direct;
+	struct address_small small[2];
+	struct address_large large;
+	struct address_sparse sparse;
+	struct address_inner inner;
+	__u32 values[ADDRESS_BLOCK_VALUES];
+};
+
+/*
+ * An array map of blocks; max_entries is set before load. Not BPF_F_RDONLY_PROG: reading a frozen
+ * map of that kind at a known offset, the verifier wants to see the one element of it, and refuses
+ * more.
+ */
+#define ADDRESS_TABLE(name)                                                                        \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__uint(max_entries, 1);                                                            \
+		__type(key, __u32);                                                                \
+		__type(value, union address_block);                                                \
+	} name SEC(".maps")
+
+/* Bit 15 of each lane: whether that one of four 15-bit numbers is at most `step`. */
+#define ADDRESS_LANES	0x0001000100010001ULL
+#define ADDRESS_CARRIES (ADDRESS_LANES << 15)
+
+static __always_inline __u64 address_reached(__u64 numbers, __u64 step)
+{
+	return (((step * ADDRESS_LANES) | ADDRESS_CARRIES) - numbers) & ADDRESS_CARRIES;
+}
+
+/* The sum of four lanes below 2^16. */
+static __always_inline __u32 address_sum(__u64 lanes)
+{
+	return (lanes * ADDRESS_LANES) >> 48;
+}
+
+/* 1 where a < b, without a branch, which would be mispredicted half of the time. */
+static __always_inline __u32 address_less(__u64 a, __u64 b)
+{
+	return ((~a & b) | (~(a ^ b) & (a - b))) >> 63;
+}
+
+/* Steps from the base of a node, which is not beyond the address. */
+static __always_inline __u64 address_step(const struct address_small *node, __u64 address)
+{
+	__u64 step = (address - node->base) >> (node->meta >> ADDRESS_SHIFT_AT & 63);
+
+	return step > ADDRESS_STEP_MAX ? ADDRESS_STEP_MAX : step;
+}
+
+static __always_inline __u32 address_value(__u32 meta, __u32 child, __u32 class, __u32 rank)
+{
+	return meta >> ADDRESS_LINKS_AT >> rank & 1 ? ADDRESS_NODE | (child + class) * 2 : class;
+}
+
+static __always_inline __u32 address_in_small(const struct address_small *node, __u64 address)
+{
+	__u32 rank = 0;
+
+	if (address >= node->base)
+		rank = 1 + address_sum((address_reached(node->steps, address_step(node, address)) &
+					~0xffffULL) >>
+				       15);
+	rank &= 7;
+	return address_value(node->meta, node->child, node->classes[rank], rank);
+}
+
+static __always_inline __u32 address_in_large(const struct address_large *node, __u64 address)
+{
+	__u32 rank = 0;
+
+	if (address >= node->base) {
+		__u64 step = address_step((const void *)node, address);
+
+		rank = 1 + address_sum((address_reached(node->steps[0], step) & ~0xffffULL) >> 15) +
+		       address_sum((address_reached(node->steps[1], step) >> 15) +
+				   (address_reached(node->steps[2], step) >> 15));
+	}
+	rank &= 15;
+	return address_value(node->meta, node->child, node->classes[rank], rank);
+}
+
+static __always_inline __u32 address_in_sparse(const struct address_sparse *node, __u64 address)
+{
+	__u32 rank = 0;
+
+	for (int i = 0; i < 5; i++)
+		rank += address_less(node->lasts[i], address);
+	rank &= 7;
+	return address_value(node->meta, node->child, node->classes[rank], rank);
+}
+
+static __always_inline __u32 address_in_inner(const struct address_inner *node, __u64 address)
+{
+	__u32 child = node->child;
+
+	for (int i = 0; i < 7; i++)
+		child += address_less(node->lasts[i], address);
+	return ADDRESS_NODE | child * 2;
+}
+
+static __always_inline __u32 address_in_direct(void *table, const struct address_direct *node,
+					       __u64 address)
+{
+	const union address_block *block;
+	__u64 slot;
+	__u32 key;
+
+	if (address < node->base)
+		return node->before;
+	slot = (address - node->base) >> (node->meta >> ADDRESS_SHIFT_AT & 63);
+	if (slot > node->limit)
+		slot = node->limit;
+	key = node->child + slot / ADDRESS_BLOCK_VALUES;
+	block = bpf_map_lookup_elem(table, &key);
+	return block ? block->values[slot % ADDRESS_BLOCK_VALUES] : 0;
+}
+
+/* `table` is the address of a map, so this has to be inlined; wrap it in a function for each map.
+ */
+static __always_inline __u16 address_class(void *table, __u64 high, __u64 low, int depth)
+{
+	__u32 value = ADDRESS_NODE;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < depth && value & ADDRESS_NODE; i++) {
+		__u32 key = (value & ~ADDRESS_NODE) / 2;
+		const union address_block *block = bpf_map_lookup_elem(table, &key);
+		const struct address_small *node;
+		__u64 address = high;
+
+		if (!block)
+			return 0;
+		node = &block->small[value & 1];
+		if (depth == ADDRESS_DEPTH_IPV6 && node->meta & ADDRESS_LOW)
+			address = low;
+		switch (node->meta & ADDRESS_KIND) {
+		case ADDRESS_SMALL:
+			value = address_in_small(node, address);
+			break;
+		case ADDRESS_LARGE:
+			value = address_in_large(&block->large, address);
+			break;
+		case ADDRESS_DIRECT:
+			value = address_in_direct(table, &block->direct, address);
+			break;
+		case ADDRESS_SPARSE:
+			value = address_in_sparse(&block->sparse, address);
+			break;
+		default:
+			value = address_in_inner(&block->inner, address);
+		}
+	}
+	return value;
+}
+
+/* The class of an IPv4 address in host byte order. */
+static __always_inline __u16 ipv4_class(void *table, __u32 address)
+{
+	return address_class(table, address, 0, ADDRESS_DEPTH_IPV4);
+}
+
+/* The class of an IPv6 address: its halves in host byte order. */
+static __always_inline __u16 ipv6_class(void *table, __u64 high, __u64 low)
+{
+	return address_class(table, high, low, ADDRESS_DEPTH_IPV6);
+}
+
+#endif
