@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
+Keys = NDArray[np.uint32] | NDArray[np.uint64]
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -46,6 +47,7 @@ SMALL_MAX, LARGE_MAX, SPARSE_MAX, INNER_MAX = 4, 12, 5, 8
 
 _DIRECT_LEVELS_MAX = 3
 _DIRECT_BITS_MAX = 20
+_BATCH = 1 << 16
 
 
 class Segments(NamedTuple):
@@ -61,7 +63,7 @@ class Segments(NamedTuple):
     size: Index
     block: Index
 
-    def where(self, chosen: Mask) -> Segments:
+    def where(self, chosen: Mask | slice) -> Segments:
         return Segments(self.first[chosen], self.size[chosen], self.block[chosen])
 
     @classmethod
@@ -96,13 +98,13 @@ class Tree:
 
     Args:
         blocks: where the nodes go.
-        keys: uint64[n], ascending, none of them 0.
+        keys: uint32[n] or uint64[n], ascending, none of them 0.
         values: uint32[n + 1]; `values[i]` holds after i boundaries. A class, or NODE and the number
             of a node that stands at the beginning of a block.
         low: whether the keys are the low halves of IPv6 addresses.
     """
 
-    def __init__(self, blocks: Blocks, keys: U64, values: U32, *, low: bool = False) -> None:
+    def __init__(self, blocks: Blocks, keys: Keys, values: U32, *, low: bool = False) -> None:
         self._blocks = blocks
         self._keys = keys
         self._values = values
@@ -120,7 +122,7 @@ class Tree:
             sparse = ~large & (size <= SPARSE_MAX)
             direct = (size > capacity * INNER_MAX) & (direct_levels < _DIRECT_LEVELS_MAX)
             inner = ~(large | sparse | direct)
-            self._write_large(segments.where(large), shift[large])
+            self._write_stepped(Kind.LARGE, segments.where(large), shift[large])
             self._write_sparse(segments.where(sparse))
             below = [self._write_inner(segments.where(inner), capacity[inner])]
             if direct.any():
@@ -136,7 +138,7 @@ class Tree:
         """For each segment the power of two that divides all its steps, and whether 15 bits then
         hold each distance from its first boundary."""
         first, size, _ = segments
-        divisors = np.zeros(len(self._keys) + 1, np.uint64)
+        divisors = np.zeros(len(self._keys) + 1, self._keys.dtype)
         np.subtract(self._keys[1:], self._keys[:-1], out=divisors[1:-1])
         occupied = size > 0
         starts = first[occupied]
@@ -146,8 +148,8 @@ class Tree:
         span = self._keys[starts + size[occupied] - 1] - self._keys[starts]
         shift = np.zeros(len(first), np.int64)
         fits = np.ones(len(first), np.bool_)
-        shift[occupied] = _bit_length(steps & (~steps + np.uint64(1))) - (steps != 0)
-        fits[occupied] = span >> shift[occupied].astype(np.uint64) <= STEP_MAX
+        shift[occupied] = _bit_length(steps & (~steps + steps.dtype.type(1))) - (steps != 0)
+        fits[occupied] = span >> shift[occupied].astype(span.dtype) <= STEP_MAX
         return shift, fits
 
     def _meta(self, kind: Kind, shift: Index | int, links: U32 | int = 0) -> U32:
@@ -176,29 +178,24 @@ class Tree:
         first = segments.first[:, None]
         last = first + segments.size[:, None] - 1
         keys = self._keys[np.minimum(first + following, last)]
-        distance = keys - self._keys[first] >> shift[:, None].astype(np.uint64)
+        distance = keys - self._keys[first] >> shift[:, None].astype(keys.dtype)
         return np.where(present, distance, NO_STEP).astype(np.uint16)
 
-    def _write_small(self, segments: Segments, shift: Index) -> None:
-        """Leaves of half a block; here `block` counts halves."""
-        rows = np.zeros((len(shift), BLOCK_WORDS // 2), np.uint32)
-        classes, links, origin = self._classes(segments, SMALL_MAX + 1)
-        rows[:, 0] = self._meta(Kind.SMALL, shift, links)
-        rows[:, 1] = origin
-        rows.view(np.uint64)[:, 1] = self._keys[segments.first]
-        rows.view(np.uint16)[:, 8:13] = classes
-        rows.view(np.uint16)[:, 13:] = self._distances(segments, shift, SMALL_MAX - 1)
-        self._blocks.words.reshape(-1, BLOCK_WORDS // 2)[segments.block] = rows
-
-    def _write_large(self, segments: Segments, shift: Index) -> None:
-        rows = np.zeros((len(shift), BLOCK_WORDS), np.uint32)
-        classes, links, origin = self._classes(segments, LARGE_MAX + 1)
-        rows[:, 0] = self._meta(Kind.LARGE, shift, links)
-        rows[:, 1] = origin
-        rows.view(np.uint64)[:, 1] = self._keys[segments.first]
-        rows.view(np.uint16)[:, 8:21] = classes
-        rows.view(np.uint16)[:, 21:] = self._distances(segments, shift, LARGE_MAX - 1)
-        self._blocks.words[segments.block] = rows
+    def _write_stepped(self, kind: Kind, segments: Segments, shift: Index) -> None:
+        """Leaves of half a block, where `block` counts halves, or of a whole one."""
+        most = SMALL_MAX if kind is Kind.SMALL else LARGE_MAX
+        words = self._blocks.words.reshape(-1, BLOCK_WORDS // (2 if kind is Kind.SMALL else 1))
+        for start in range(0, len(shift), _BATCH):
+            batch = slice(start, start + _BATCH)
+            part, by = segments.where(batch), shift[batch]
+            rows = np.zeros((len(by), words.shape[1]), np.uint32)
+            classes, links, origin = self._classes(part, most + 1)
+            rows[:, 0] = self._meta(kind, by, links)
+            rows[:, 1] = origin
+            rows.view(np.uint64)[:, 1] = self._keys[part.first]
+            rows.view(np.uint16)[:, 8 : 9 + most] = classes
+            rows.view(np.uint16)[:, 9 + most :] = self._distances(part, by, most - 1)
+            words[part.block] = rows
 
     def _write_sparse(self, segments: Segments) -> None:
         rows = np.zeros((len(segments.first), BLOCK_WORDS), np.uint32)
@@ -215,7 +212,8 @@ class Tree:
         """The greatest key before each boundary; the greatest of all where the number is -1."""
         if not len(self._keys):
             return np.full(number.shape, ~np.uint64(0))
-        return np.where(number < 0, ~np.uint64(0), self._keys[number] - np.uint64(1))
+        before = self._keys[number].astype(np.uint64) - np.uint64(1)
+        return np.where(number < 0, ~np.uint64(0), before)
 
     def _write_inner(self, segments: Segments, capacity: Index) -> Segments:
         """Returns the children: of one size in each node, all full but the last level's."""
@@ -246,8 +244,8 @@ class Tree:
         """Returns whether there are small leaves below, and all other nodes below."""
         first, size, block = segments
         lowest, highest = self._keys[first], self._keys[first + size - 1]
-        bits = np.minimum(_bit_length(size.astype(np.uint64)) - 1, _DIRECT_BITS_MAX)
-        shift = np.maximum(_bit_length(highest - lowest) - bits, 0).astype(np.uint64)
+        bits = np.minimum(_bit_length(size) - 2, _DIRECT_BITS_MAX)
+        shift = np.maximum(_bit_length(highest - lowest) - bits, 0).astype(lowest.dtype)
         base = lowest >> shift << shift
         last_slot = (highest - base >> shift).astype(np.int64)
         array_blocks = last_slot // BLOCK_WORDS + 1
@@ -269,18 +267,22 @@ class Tree:
         return small, others
 
     def _slots(
-        self, segments: Segments, base: U64, shift: U64, array_blocks: Index
+        self, segments: Segments, base: Keys, shift: Keys, array_blocks: Index
     ) -> tuple[Segments, U32]:
         """The boundaries inside each slot of the arrays, and the value at its beginning."""
         first, size, _ = segments
         slots = array_blocks * BLOCK_WORDS
         ends, slot_ends = np.cumsum(size), np.cumsum(slots)
-        number = np.repeat(first - (ends - size), size) + np.arange(ends[-1])
-        offset = self._keys[number] - np.repeat(base, size)
-        wide = np.repeat(shift, size)
-        slot = (offset >> wide).astype(np.int64) + np.repeat(slot_ends - slots, size)
-        inside = offset & ((np.uint64(1) << wide) - np.uint64(1)) != 0
+        number = np.repeat(first - (ends - size), size)
+        number += np.arange(ends[-1])
+        offset = self._keys[number]
+        del number
+        offset -= np.repeat(base, size)
+        by = np.repeat(shift, size)
+        slot = np.repeat(slot_ends - slots, size)
+        np.add(slot, offset >> by, out=slot, casting="unsafe")
         total = np.bincount(slot, minlength=slot_ends[-1])
+        inside = offset != offset >> by << by
         held = np.bincount(slot[inside], minlength=slot_ends[-1])
         start = np.cumsum(total) - held + np.repeat(first - (ends - size), slots)
         return Segments(start, held, start), self._values[start]
@@ -294,12 +296,13 @@ class Tree:
         count = int(small.sum())
         halves = 2 * self._blocks.reserve((count + 1) // 2) + np.arange(count)
         entries[busy[small]] = NODE | halves
-        self._write_small(below.where(small)._replace(block=halves), shift[small])
+        leaves = below.where(small)._replace(block=halves)
+        self._write_stepped(Kind.SMALL, leaves, shift[small])
         blocks = self._blocks.reserve(len(busy) - count) + np.arange(len(busy) - count)
         entries[busy[~small]] = NODE | blocks * 2
         return bool(count), below.where(~small)._replace(block=blocks)
 
 
-def _bit_length(numbers: U64) -> Index:
+def _bit_length(numbers: Keys | Index) -> Index:
     """As int.bit_length(); over 2^53 it may be one more, which costs a leaf its fit at worst."""
     return np.frexp(numbers.astype(np.float64))[1].astype(np.int64)

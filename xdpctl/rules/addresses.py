@@ -76,7 +76,7 @@ def compile_ipv4(starts: U32, ends: U32, classes: U16) -> Table:
     last = ends == 0xFFFFFFFF
     after = ends + np.uint32(1)
     chosen, values = _changes(classes, last, after[:-1] == starts[1:], starts[:1] == 0)
-    keys = _interleaved(starts, after)[chosen].astype(np.uint64)
+    keys = _interleaved(starts, after)[chosen]
     blocks = Blocks()
     depth = Tree(blocks, keys, values).build(_whole(keys, blocks))
     return Table(4, blocks.words, depth, input_digest(4, starts, ends, classes))
