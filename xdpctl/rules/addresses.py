@@ -210,7 +210,5 @@ def _step(blocks: U32, node: U32, key: U64) -> U32:
     found = halves[row, np.where(meta & KIND_MASK == Kind.SPARSE, 4, 8) + leaf]
     linked = meta >> LINKS_AT >> leaf.astype(np.uint32) & 1 != 0
     found = np.where(linked, NODE | (child + found) * 2, found)
-    result = np.choose(
-        meta & KIND_MASK, (direct, found, found, found, NODE | (child + inner) * 2)
-    )
+    result = np.choose(meta & KIND_MASK, (direct, found, found, found, NODE | (child + inner) * 2))
     return result.astype(np.uint32)
