@@ -74,22 +74,32 @@ struct address_small {
 	__u32 meta;
 	__u32 child;
 	__u64 base;
-	__u16 classes[4];
-	__u64 steps; /* and the fifth class in the low 16 bits */
+	union {
+		__u16 classes[8]; /* five */
+		struct {
+			__u64 four_classes;
+			__u64 steps; /* three, above the fifth class */
+		};
+	};
 };
 
 struct address_large {
 	__u32 meta;
 	__u32 child;
 	__u64 base;
-	__u16 classes[12];
-	__u64 steps[3]; /* and the thirteenth class in the low 16 bits of the first */
+	union {
+		__u16 classes[24]; /* 13 */
+		struct {
+			__u64 twelve_classes[3];
+			__u64 steps[3]; /* eleven, above the thirteenth class */
+		};
+	};
 };
 
 struct address_sparse {
 	__u32 meta;
 	__u32 child;
-	__u16 classes[8];
+	__u16 classes[8]; /* six */
 	__u64 lasts[5];
 };
 
@@ -165,14 +175,21 @@ static __always_inline __u32 address_value(__u32 meta, __u32 child, __u32 class,
 	return meta >> ADDRESS_LINKS_AT >> rank & 1 ? ADDRESS_NODE | (child + class) * 2 : class;
 }
 
+/*
+ * The lane with a class is cleared, or it could borrow from the next one; that lane is then always
+ * reached and stands for the base.
+ */
+#define ADDRESS_STEPS (~0xffffULL)
+
 static __always_inline __u32 address_in_small(const struct address_small *node, __u64 address)
 {
 	__u32 rank = 0;
 
-	if (address >= node->base)
-		rank = 1 + address_sum((address_reached(node->steps, address_step(node, address)) &
-					~0xffffULL) >>
-				       15);
+	if (address >= node->base) {
+		__u64 step = address_step(node, address);
+
+		rank = address_sum(address_reached(node->steps & ADDRESS_STEPS, step) >> 15);
+	}
 	rank &= 7;
 	return address_value(node->meta, node->child, node->classes[rank], rank);
 }
@@ -184,8 +201,8 @@ static __always_inline __u32 address_in_large(const struct address_large *node, 
 	if (address >= node->base) {
 		__u64 step = address_step((const void *)node, address);
 
-		rank = 1 + address_sum((address_reached(node->steps[0], step) & ~0xffffULL) >> 15) +
-		       address_sum((address_reached(node->steps[1], step) >> 15) +
+		rank = address_sum((address_reached(node->steps[0] & ADDRESS_STEPS, step) >> 15) +
+				   (address_reached(node->steps[1], step) >> 15) +
 				   (address_reached(node->steps[2], step) >> 15));
 	}
 	rank &= 15;

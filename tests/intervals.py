@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from random import Random
 from typing import Any, NamedTuple
 
@@ -63,7 +64,7 @@ def cut(version: int, points: Iterable[int], random: Random) -> list[Interval]:
     top = (1 << BITS[version]) - 1
     firsts = sorted({point & top for point in points})
     intervals = []
-    for first, following in zip(firsts, [*firsts[1:], top + 1], strict=True):
+    for first, following in pairwise([*firsts, top + 1]):
         last = random.choice((following - 1, following - 1, first, (first + following - 1) // 2))
         number = random.choice((0, 1, 1, 2, 65535, random.randrange(1 << 16)))
         if number:
