@@ -7,43 +7,30 @@ over boundaries or nodes in Python.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-U32 = NDArray[np.uint32]
-U64 = NDArray[np.uint64]
-Keys = NDArray[np.uint32] | NDArray[np.uint64]
-Index = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-
-BLOCK_WORDS = 16
-"""32-bit words in a block of 64 bytes."""
-
-NODE = 1 << 31
-"""Set in a value that is no class but the number of a node, counted in half blocks."""
-
-KIND_MASK, LOW, SHIFT_AT, LINKS_AT = 0x7, 1 << 3, 4, 10
-"""How `meta`, the first word of a node, is divided."""
-
-STEP_MAX, NO_STEP = 0x7FFE, 0x7FFF
-"""The greatest distance of a boundary from the base of its leaf, and what stands for no boundary."""
-
-
-class Kind(IntEnum):
-    """`enum address_kind`"""
-
-    DIRECT = 0
-    SMALL = 1
-    LARGE = 2
-    SPARSE = 3
-    INNER = 4
-
-
-SMALL_MAX, LARGE_MAX, SPARSE_MAX, INNER_MAX = 4, 12, 5, 8
-"""Boundaries of a leaf by its kind, and children of an inner node."""
+from xdpctl.rules.address_layout import (
+    BLOCK_WORDS,
+    INNER_MAX,
+    LARGE_MAX,
+    LINKS_AT,
+    LOW,
+    NO_STEP,
+    NODE,
+    SHIFT_AT,
+    SMALL_MAX,
+    SPARSE_MAX,
+    STEP_MAX,
+    U16,
+    U32,
+    U64,
+    Index,
+    Keys,
+    Kind,
+    Mask,
+)
 
 _DIRECT_LEVELS_MAX = 3
 _DIRECT_BITS_MAX = 20
@@ -144,19 +131,22 @@ class Tree:
         starts = first[occupied]
         divisors[starts] = 0  # the step from the segment before
         edges = np.stack((starts, starts + size[occupied]), axis=1).ravel()
-        steps = np.bitwise_or.reduceat(divisors, edges)[::2] if len(edges) else divisors[:0]
+        steps = divisors[:0]
+        if len(edges):
+            steps = np.bitwise_or.reduceat(divisors, edges)[::2]
         span = self._keys[starts + size[occupied] - 1] - self._keys[starts]
         shift = np.zeros(len(first), np.int64)
         fits = np.ones(len(first), np.bool_)
-        shift[occupied] = _bit_length(steps & (~steps + steps.dtype.type(1))) - (steps != 0)
+        lowest_bit: Keys = steps & (~steps + steps.dtype.type(1))
+        shift[occupied] = _bit_length(lowest_bit) - (steps != 0)
         fits[occupied] = span >> shift[occupied].astype(span.dtype) <= STEP_MAX
         return shift, fits
 
     def _meta(self, kind: Kind, shift: Index | int, links: U32 | int = 0) -> U32:
-        meta = np.asarray(links, np.uint32) << LINKS_AT | np.asarray(shift, np.uint32) << SHIFT_AT
-        return meta | np.uint32(kind | self._low)
+        fields = np.asarray(links) << LINKS_AT | np.asarray(shift) << SHIFT_AT
+        return (fields | kind | self._low).astype(np.uint32)
 
-    def _classes(self, segments: Segments, ranks: int) -> tuple[NDArray[np.uint16], U32, U32]:
+    def _classes(self, segments: Segments, ranks: int) -> tuple[U16, U32, U32]:
         """What holds after 0, 1, ... ranks - 1 boundaries of each segment (the last repeated), with
         the mask of those that are links, and the block that links count from."""
         rank = np.minimum(np.arange(ranks), segments.size[:, None])
@@ -171,7 +161,7 @@ class Tree:
         values = np.where(is_link, numbers - origin[:, None], values)
         return values.astype(np.uint16), links.astype(np.uint32), origin
 
-    def _distances(self, segments: Segments, shift: Index, count: int) -> NDArray[np.uint16]:
+    def _distances(self, segments: Segments, shift: Index, count: int) -> U16:
         """Of the boundaries after the first from the first: uint16[n, count]."""
         following = np.arange(1, count + 1)
         present = following < segments.size[:, None]

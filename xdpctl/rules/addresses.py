@@ -1,4 +1,4 @@
-"""Address tables: from disjoint intervals with class numbers to the blocks that the data plane reads.
+"""Address tables: disjoint intervals with classes become the blocks that the data plane reads.
 
 bpf/addresses.h draws the structure. What is compiled here is copied as it is into a BPF array map
 whose elements are blocks; `lookup` walks the same blocks in Python.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xdpctl.rules.address_nodes import (
+from xdpctl.rules.address_layout import (
     BLOCK_WORDS,
     KIND_MASK,
     LINKS_AT,
@@ -21,15 +21,14 @@ from xdpctl.rules.address_nodes import (
     NODE,
     SHIFT_AT,
     STEP_MAX,
+    U16,
     U32,
     U64,
-    Blocks,
+    Index,
     Kind,
-    Segments,
-    Tree,
+    Mask,
 )
-
-U16 = NDArray[np.uint16]
+from xdpctl.rules.address_nodes import Blocks, Segments, Tree
 
 DEPTH_MAX = {4: 16, 6: 32}
 """Nodes that the data plane visits at most, by IP version (ADDRESS_DEPTH_IPV4, _IPV6)."""
@@ -73,9 +72,9 @@ def compile_ipv4(starts: U32, ends: U32, classes: U16) -> Table:
         ValueError: the intervals overlap or are out of order.
     """
     _check_order(starts <= ends, ends[:-1] < starts[1:])
-    last = ends == 0xFFFFFFFF
     after = ends + np.uint32(1)
-    chosen, values = _changes(classes, last, after[:-1] == starts[1:], starts[:1] == 0)
+    last = np.equal(after, 0)
+    chosen, values = _changes(classes, last, after[:-1] == starts[1:], np.equal(starts[:1], 0))
     keys = _interleaved(starts, after)[chosen]
     blocks = Blocks()
     depth = Tree(blocks, keys, values).build(_whole(keys, blocks))
@@ -95,8 +94,8 @@ def compile_ipv6(starts: U64, ends: U64, classes: U16) -> Table:
     _check_order(~_less(ends, starts), _less(ends[:-1], starts[1:]))
     after = ends + np.array([0, 1], np.uint64)
     after[:, 0] += after[:, 1] == 0
-    last, adjacent = ~after.any(axis=1), (after[:-1] == starts[1:]).all(axis=1)
-    chosen, values = _changes(classes, last, adjacent, ~starts[:1].any(axis=1))
+    last, adjacent = (after == 0).all(axis=1), (after[:-1] == starts[1:]).all(axis=1)
+    chosen, values = _changes(classes, last, adjacent, (starts[:1] == 0).all(axis=1))
     high, low = (_interleaved(starts[:, half], after[:, half])[chosen] for half in (0, 1))
 
     blocks = Blocks()
@@ -108,23 +107,22 @@ def compile_ipv6(starts: U64, ends: U64, classes: U16) -> Table:
     return Table(6, blocks.words, depth + below, input_digest(6, starts, ends, classes))
 
 
-def _check_order(sound: NDArray[np.bool_], disjoint: NDArray[np.bool_]) -> None:
+def _check_order(sound: Mask, disjoint: Mask) -> None:
     if not (sound.all() and disjoint.all()):
         raise ValueError("intervals have to be in ascending order and disjoint")
 
 
-def _less(a: U64, b: U64) -> NDArray[np.bool_]:
+def _less(a: U64, b: U64) -> Mask:
     """Of addresses in halves."""
-    return (a[:, 0] < b[:, 0]) | (a[:, 0] == b[:, 0]) & (a[:, 1] < b[:, 1])
+    less: Mask = (a[:, 0] < b[:, 0]) | (a[:, 0] == b[:, 0]) & (a[:, 1] < b[:, 1])
+    return less
 
 
 def _interleaved(starts: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
     return np.stack((starts, after), axis=1).ravel()
 
 
-def _changes(
-    classes: U16, last: NDArray[np.bool_], adjacent: NDArray[np.bool_], at_zero: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], U32]:
+def _changes(classes: U16, last: Mask, adjacent: Mask, at_zero: Mask) -> tuple[Index, U32]:
     """Where the class changes: which of start, end, start, end, ..., and what holds after 0, 1, ...
     of these. Address 0 has nothing before it, the last one nothing behind it."""
     values = _interleaved(classes.astype(np.uint32), np.zeros(len(classes), np.uint32))
@@ -175,7 +173,7 @@ def lookup(table: Table, addresses: NDArray[Any]) -> U16:
         uint16[n]
     """
     halves = np.zeros((2, len(addresses)), np.uint64)
-    halves[: 1 if table.version == 4 else 2] = addresses.T
+    halves[: addresses.ndim] = addresses.T
     words = table.blocks.reshape(-1, BLOCK_WORDS // 2)
     values = np.full(len(addresses), NODE, np.uint32)
     (walking,) = np.nonzero(values & NODE)

@@ -1,0 +1,24 @@
+"""Address tables on every kernel: that they load proves nothing, so classes are compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.address_tables import compile_with, installed_compilers, kernel_classes
+from tests.intervals import BITS, SHAPES, class_of, cut, edges
+
+
+@pytest.mark.parametrize("compiler", installed_compilers())
+def test_the_kernel_finds_what_bisection_finds(compiler: str, tmp_path: Path) -> None:
+    built = compile_with(compiler, tmp_path)
+    for version in (4, 6):
+        for shape in SHAPES:
+            for count in (3, 20, 3000):
+                random = Random(count)
+                intervals = cut(version, shape(BITS[version], count, random), random)
+                probes = edges(version, intervals)
+                expected = [class_of(intervals, probe) for probe in probes]
+                assert kernel_classes(built, version, intervals, probes) == expected, shape
