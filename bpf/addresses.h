@@ -10,7 +10,7 @@
  *                        block 0
  *          +---------------------------------+   DIRECT: an array of values, indexed by how many
  *          | DIRECT base shift child limit   |   steps of 2^shift the address is from the base.
- *          +---------------|-----------------+   IPv4: at most 2^19 values, 16 in a block.
+ *          +---------------|-----------------+   At most 2^20 values, 16 in a block.
  *                          v
  *     blocks of   | class | node | node | class | class | ...
  *                            |      |
@@ -20,8 +20,8 @@
  *          | SMALL base classes[5] steps[3]  |   | LARGE base classes[13] steps[11]              |
  *          +---------------------------------+   +-----------------------------------------------+
  *          Leaves whose boundaries lie at most 15 bits of 2^shift apart: the first is the base,
- *          the others are steps from there. Their rank, by the four at a time and without a
- *          branch, chooses the class.
+ *          the others are steps from there. The rank of the address among them, counted
+ *          four at a time and without a branch, chooses the class.
  *
  *          +---------------------------------+   SPARSE: a leaf of up to five boundaries anywhere.
  *          | SPARSE classes[6] lasts[5]      |   "Lasts" are the addresses before the boundaries.
@@ -42,7 +42,6 @@
 #ifndef XDPCTL_ADDRESSES_H
 #define XDPCTL_ADDRESSES_H
 
-#include <stdbool.h>
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

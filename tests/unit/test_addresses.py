@@ -22,13 +22,14 @@ from tests.intervals import (
     scattered,
 )
 from xdpctl.rules.addresses import (
-    DEPTH_MAX,
     Table,
     compile_ipv4,
     compile_ipv6,
     input_digest,
     lookup,
 )
+
+DEPTHS = {4: 16, 6: 32}  # ADDRESS_DEPTH_IPV4 and _IPV6: how far the data plane walks
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
@@ -39,7 +40,7 @@ def assert_equal(version: int, intervals: list[Interval], probes: list[int]) -> 
     expected = [class_of(intervals, address) for address in probes]
     wrong = [hex(each) for each, a, b in zip(probes, found, expected, strict=True) if a != b]
     assert not wrong
-    assert table.depth <= DEPTH_MAX[version]
+    assert table.depth <= DEPTHS[version]
     return table
 
 
@@ -151,7 +152,7 @@ def test_a_million_hosts_stay_below_thirty_two_megabytes(spread: int) -> None:
     classes = np.resize(np.array([1, 2, 65535], np.uint16), len(hosts))
     table = compile_ipv4(hosts, hosts, classes)
     assert (lookup(table, hosts) == classes).all()
-    beside = np.setdiff1d(hosts + np.uint32(1), hosts)
+    beside = np.setdiff1d(hosts[::10] + np.uint32(1), hosts)
     assert not lookup(table, beside).any()
     assert table.blocks.nbytes < 32 << 20
 

@@ -30,9 +30,6 @@ from xdpctl.rules.address_layout import (
 )
 from xdpctl.rules.address_nodes import Blocks, Segments, Tree
 
-DEPTH_MAX = {4: 16, 6: 32}
-"""Nodes that the data plane visits at most, by IP version (ADDRESS_DEPTH_IPV4, _IPV6)."""
-
 _FORMAT = b"xdpctl address table 1"
 
 
