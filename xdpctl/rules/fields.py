@@ -20,6 +20,8 @@ from xdpctl.rules.model import (
     merged,
 )
 from xdpctl.rules.values import (
+    IPV4,
+    IPV6,
     BadValue,
     parse_address,
     parse_flags,
@@ -32,7 +34,6 @@ from xdpctl.rules.values import (
 from xdpctl.rules.words import (
     DSCP,
     ETHERTYPES,
-    ICMP_PROTOCOLS,
     PROTOCOLS,
     TCP_FLAGS,
 )
@@ -95,8 +96,8 @@ def _is_no_tag(field: Field, text: str) -> bool:
 def _addresses(_field: Field, values: Sequence[str], negated: bool) -> Condition:
     sets = {parse_set_name(text) for text in values if text.startswith("@")}
     ranges = [parse_address(text) for text in values if not text.startswith("@")]
-    ipv4 = merged([(each.first, each.last) for each in ranges if each.version == 4])  # noqa: PLR2004
-    ipv6 = merged([(each.first, each.last) for each in ranges if each.version == 6])  # noqa: PLR2004
+    ipv4 = merged([(each.first, each.last) for each in ranges if each.version == IPV4])
+    ipv6 = merged([(each.first, each.last) for each in ranges if each.version == IPV6])
     if negated and ipv4 == ((0, 2**32 - 1),) and ipv6 == ((0, 2**128 - 1),):
         raise BadValue("every value is excluded, so it would never match")
     return Addresses(
@@ -197,7 +198,3 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         )
     }
 )  # fmt: skip
-
-
-def icmp_names() -> list[str]:
-    return sorted({name for types in ICMP_PROTOCOLS.values() for name in types})

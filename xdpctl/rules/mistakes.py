@@ -31,7 +31,9 @@ class BadRuleset(WrongUsage):
     """
 
     def __init__(self, mistakes: Sequence[Mistake], *, hint: str = "") -> None:
-        self.mistakes = tuple(sorted(mistakes, key=lambda each: (each.path, each.line, each.column)))
+        self.mistakes = tuple(
+            sorted(mistakes, key=lambda each: (each.path, each.line, each.column))
+        )
         lines = [str(each) for each in self.mistakes[:SHOWN_MAX]]
         if len(self.mistakes) > SHOWN_MAX:
             lines.append(f"and {len(self.mistakes) - SHOWN_MAX} more mistakes")

@@ -125,9 +125,9 @@ class NamedSet:
 
     Attributes:
         ipv4: uint32, shape (n, 2): inclusive ranges, sorted, disjoint, adjacent ones joined.
-        ipv6: uint64, shape (n, 2, 2): the same; [:, 0] starts, [:, 1] ends, each high 64 bits first.
+        ipv6: uint64, shape (n, 2, 2): the same, [first, last][high, low 64 bits].
         digest: SHA-256 of the ranges, in hexadecimal.
-        source: the absolute path of the file that they came from; None where they were given inline.
+        source: absolute path of the file that they came from; None where given inline.
         prefixes: how many prefixes, addresses and ranges were written.
     """
 

@@ -22,7 +22,8 @@ _LENGTH = re.compile(r"0|[1-9][0-9]{0,2}")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5}", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
-IPV4_BITS, IPV6_BITS = 32, 128
+IPV4, IPV6 = 4, 6
+BITS = {IPV4: 32, IPV6: 128}
 _BYTE: Range = (0, 255)
 _SHOWN_MAX = 60  # characters of a value in a message
 
@@ -82,22 +83,27 @@ def _why_no_number(text: str, keywords: Mapping[str, Range]) -> str:
 
 def parse_address(text: str) -> AddressRange:
     """An address, a prefix without host bits, or `first-last`."""
+    found, clean = parse_prefix(text)
+    if not clean:
+        right = f"{address_text(found.version, found.first)}/{text.rpartition('/')[2]}"
+        raise BadValue(f"{quoted(text)} has host bits set: did you mean {right}?")
+    return found
+
+
+def parse_prefix(text: str) -> tuple[AddressRange, bool]:
+    """The same, and whether it had no host bits set; if it had, the network that they are in."""
     first, dash, last = text.partition("-")
     if dash:
-        return _address_range(text, first.strip(" "), last.strip(" "))
+        return _address_range(text, first.strip(" "), last.strip(" ")), True
     host, slash, length = text.partition("/")
     version, number = _address(host)
     if not slash:
-        return AddressRange(version, number, number)
-    bits = IPV4_BITS if version == 4 else IPV6_BITS  # noqa: PLR2004 - the IP version
-    if not _LENGTH.fullmatch(length) or int(length) > bits:
-        raise BadValue(f"{quoted(text)}: a prefix length of IPv{version} is 0 to {bits}")
-    size = 1 << (bits - int(length))
+        return AddressRange(version, number, number), True
+    if not _LENGTH.fullmatch(length) or int(length) > BITS[version]:
+        raise BadValue(f"{quoted(text)}: a prefix length of IPv{version} is 0 to {BITS[version]}")
+    size = 1 << (BITS[version] - int(length))
     network = number & -size
-    if network != number:
-        right = f"{address_text(version, network)}/{length}"
-        raise BadValue(f"{quoted(text)} has host bits set: did you mean {right}?")
-    return AddressRange(version, number, number + size - 1)
+    return AddressRange(version, network, network + size - 1), network == number
 
 
 def _address_range(text: str, first: str, last: str) -> AddressRange:
@@ -111,7 +117,7 @@ def _address_range(text: str, first: str, last: str) -> AddressRange:
 
 
 def _address(text: str) -> tuple[int, int]:
-    version, family = (6, socket.AF_INET6) if ":" in text else (4, socket.AF_INET)
+    version, family = (IPV6, socket.AF_INET6) if ":" in text else (IPV4, socket.AF_INET)
     try:  # inet_pton is strict: four decimal parts, no leading zeros, no scope
         return version, int.from_bytes(socket.inet_pton(family, text), "big")
     except (OSError, ValueError):
@@ -120,7 +126,7 @@ def _address(text: str) -> tuple[int, int]:
 
 def address_text(version: int, number: int) -> str:
     """As RFC 5952 writes it."""
-    family, size = (socket.AF_INET, 4) if version == 4 else (socket.AF_INET6, 16)  # noqa: PLR2004
+    family, size = (socket.AF_INET, 4) if version == IPV4 else (socket.AF_INET6, 16)
     return socket.inet_ntop(family, number.to_bytes(size, "big"))
 
 
