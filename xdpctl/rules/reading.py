@@ -1,0 +1,130 @@
+"""A ruleset from a file: everything that is wrong with it is found, and told with its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from xdpctl.rules.inputs import STDIN, read_all
+from xdpctl.rules.mistakes import BadRuleset, Mistake
+from xdpctl.rules.model import Action, Addresses, NamedSet, Rule, Ruleset
+from xdpctl.rules.notes import Notes
+from xdpctl.rules.readrules import read_rules
+from xdpctl.rules.readsets import read_sets
+from xdpctl.rules.sets import special_space
+from xdpctl.rules.tree import Items, Node, from_data, parse
+from xdpctl.rules.values import NAME, quoted
+
+LIMIT_BYTES = 16 << 20
+KEYS = ("name", "default", "malformed", "sets", "rules")
+_NAME = "ruleset"
+
+
+class Reading(NamedTuple):
+    """A ruleset, and what is odd about its file without being wrong."""
+
+    ruleset: Ruleset
+    warnings: tuple[Mistake, ...]
+
+
+def read_ruleset(path: str, now: float) -> Reading:
+    """Read a rules file; `-` is standard input.
+
+    Args:
+        now: Unix time in seconds that `expires: 10m` counts from.
+
+    Raises:
+        BadRuleset: it has mistakes; all of them.
+        WrongUsage: it cannot be read.
+    """
+    content = read_all(path, LIMIT_BYTES)
+    shown = "<stdin>" if path == STDIN else path
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8-sig")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise BadRuleset([Mistake(shown, line, column, "not UTF-8")]) from error
+    directory = "" if path == STDIN else os.path.dirname(path)
+    stem = "" if path == STDIN else PurePath(path).stem
+    return read_text(text, shown, now, directory=directory, name=stem)
+
+
+def read_text(text: str, path: str, now: float, *, directory: str = "", name: str = "") -> Reading:
+    """Read the text of a rules file.
+
+    Args:
+        path: what mistakes are said to be in.
+        directory: what relative paths of lists are relative to.
+        name: the ruleset's name where the text has none; of no use if it is no name.
+
+    Raises BadRuleset: it has mistakes; all of them.
+    """
+    notes = Notes(path)
+    ruleset = _ruleset(notes, parse(text, path), now, directory, name)
+    if notes.mistakes:
+        raise BadRuleset(notes.mistakes)
+    return Reading(ruleset, tuple(notes.warnings))
+
+
+def read_rule(
+    rule: Mapping[str, Any], sets: Collection[str], now: float
+) -> tuple[Rule, tuple[Mistake, ...]]:
+    """A single rule as a command line or JSON gives it, and warnings; mistakes have no place.
+
+    Args:
+        rule: the keys and values of a rule in the file: texts, numbers, lists, {"not": ...}.
+        sets: the names of the sets that there are.
+
+    Raises BadRuleset: it has mistakes; all of them.
+    """
+    notes = Notes("")
+    rules = read_rules(notes, Items(0, 0, [from_data(rule)]), sets, now)
+    if notes.mistakes:
+        raise BadRuleset(notes.mistakes)
+    return rules[0], tuple(notes.warnings)
+
+
+def _ruleset(notes: Notes, root: Node, now: float, directory: str, name: str) -> Ruleset:
+    parts = notes.known(notes.table(root, "a ruleset"), KEYS)
+    sets = read_sets(notes, parts["sets"], directory) if "sets" in parts else {}
+    rules = read_rules(notes, parts["rules"], sets, now) if "rules" in parts else ()
+    name = name if NAME.fullmatch(name) else _NAME
+    if "name" in parts:
+        name = notes.name(parts["name"], "name") or name
+    default = notes.action(parts["default"], "default") if "default" in parts else None
+    malformed = notes.action(parts["malformed"], "malformed") if "malformed" in parts else None
+    _warn_of_sets(notes, sets, rules)
+    return Ruleset(
+        name,
+        default or Action.PASS,
+        malformed or Action.DROP,
+        tuple(made for _node, made in sets.values() if made is not None),
+        rules,
+    )
+
+
+def _warn_of_sets(
+    notes: Notes, sets: Mapping[str, tuple[Node, NamedSet | None]], rules: Collection[Rule]
+) -> None:
+    """Of sets that no rule names, and of special addresses in those whose packets are dropped."""
+    conditions = [
+        (rule, condition)
+        for rule in rules
+        for condition in rule.conditions.values()
+        if isinstance(condition, Addresses)
+    ]
+    used = {name for _rule, condition in conditions for name in condition.sets}
+    dropped = {
+        name
+        for rule, condition in conditions
+        if rule.action is Action.DROP and not condition.negated
+        for name in condition.sets
+    }
+    for name, (node, made) in sets.items():
+        if name not in used:
+            notes.warning(node, f"no rule names set {quoted(name)}")
+        for space in special_space(made) if made and name in dropped else ():
+            notes.warning(node, f"set {quoted(name)} of a drop rule has a part of: {space}")

@@ -1,0 +1,87 @@
+"""The sets of a file: inline, or from lists."""
+
+from __future__ import annotations
+
+import os
+
+from xdpctl.errors import WrongUsage
+from xdpctl.rules.lists import read_list
+from xdpctl.rules.mistakes import BadRuleset
+from xdpctl.rules.model import NamedSet
+from xdpctl.rules.notes import Notes
+from xdpctl.rules.sets import set_of, set_of_arrays
+from xdpctl.rules.tree import Items, Node, Table
+from xdpctl.rules.values import BadValue, parse_address, quoted
+
+SETS_MAX = 1024
+WEIGHT_MAX = 16_000_000  # of all sets together, an IPv6 range being as heavy as four of IPv4
+
+
+def read_sets(notes: Notes, node: Node, directory: str) -> dict[str, tuple[Node, NamedSet | None]]:
+    """By name: where it is defined, and the set; None where that is wrong, which is noted.
+
+    Args:
+        directory: what relative paths of files are relative to.
+    """
+    pairs = notes.table(node, "sets")
+    if len(pairs) > SETS_MAX:
+        notes.mistake(pairs[SETS_MAX][0], f"{len(pairs):,} sets: there can be {SETS_MAX:,}")
+        pairs = pairs[:SETS_MAX]
+    found: dict[str, tuple[Node, NamedSet | None]] = {}
+    weight = 0
+    for key, value in pairs:
+        name = notes.name(key, "sets")
+        if name is None:
+            continue
+        made = _read_set(notes, name, value, directory)
+        found[name] = (key, made)
+        weight += 0 if made is None else len(made.ipv4) + 4 * len(made.ipv6)
+        if weight > WEIGHT_MAX:
+            limit = f"{WEIGHT_MAX:,} IPv4 or {WEIGHT_MAX // 4:,} IPv6"
+            notes.mistake(key, f"the sets have more than {limit} ranges together")
+            break
+    return found
+
+
+def _read_set(notes: Notes, name: str, node: Node, directory: str) -> NamedSet | None:
+    if isinstance(node, Table):
+        parts = notes.known(notes.table(node, f"set {quoted(name)}"), ("file",))
+        if "file" in parts:
+            return _from_file(notes, name, parts["file"], directory)
+        if not node.pairs:
+            notes.mistake(node, f"set {quoted(name)}: expected a list of addresses, or file: PATH")
+        return None
+    before = len(notes.mistakes)
+    ranges = []
+    for each in node.items if isinstance(node, Items) else [node]:
+        text = notes.text(each, f"set {quoted(name)}")
+        if text is None:
+            continue
+        try:
+            if text.startswith("@"):
+                raise BadValue("a set cannot have other sets in it; a rule can name several")
+            ranges.append(parse_address(text))
+        except BadValue as error:
+            notes.mistake(each, str(error))
+    return set_of(name, ranges) if len(notes.mistakes) == before else None
+
+
+def _from_file(notes: Notes, name: str, node: Node, directory: str) -> NamedSet | None:
+    written = notes.text(node, "file")
+    if written is None:
+        return None
+    path = os.path.abspath(os.path.join(directory, written))
+    try:
+        path.encode()  # it has to be written into YAML and JSON again
+        found = read_list(path)
+    except BadRuleset as error:
+        notes.mistakes += error.mistakes
+    except UnicodeEncodeError:
+        notes.mistake(node, "file: the path of the list is not UTF-8")
+    except WrongUsage as error:
+        notes.mistake(node, f"file: {error.message}")
+    else:
+        notes.warnings += found.warnings
+        ipv4, ipv6 = found.ipv4, found.ipv6
+        return set_of_arrays(name, ipv4, ipv6, source=path, prefixes=len(ipv4) + len(ipv6))
+    return None
