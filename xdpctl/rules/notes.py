@@ -86,14 +86,12 @@ class Notes:
         text = self.text(node, what)
         if text is None:
             return None
-        if text in set(Action):
+        words = [str(each) for each in Action]
+        if text in words:
             return Action(text)
-        self.mistake(node, f"{what}: {quoted(text)} is not {_either()}{suggestion(text, Action)}")
+        hint = suggestion(text, words)
+        self.mistake(node, f"{what}: {quoted(text)} is not {' or '.join(words)}{hint}")
         return None
-
-
-def _either() -> str:
-    return " or ".join(Action)
 
 
 def suggestion(word: str, known: Collection[str]) -> str:

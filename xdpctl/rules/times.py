@@ -38,9 +38,7 @@ def _moment(text: str) -> int:
         examples = "2026-11-21T10:00:00Z, or a duration such as 10m, 1h30m or 7d"
         raise BadValue(f"{quoted(text)} is not a time such as {examples}") from None
     if moment.tzinfo is None:
-        raise BadValue(
-            f"{quoted(text)} has no time zone: add Z for UTC, or an offset such as +01:00"
-        )
+        raise BadValue(f"{quoted(text)} has no time zone: add Z, or an offset such as +01:00")
     return int(moment.timestamp())
 
 
