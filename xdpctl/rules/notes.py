@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from xdpctl.rules.mistakes import Mistake
+from xdpctl.rules.mistakes import BadRuleset, Mistake
 from xdpctl.rules.model import Action
 from xdpctl.rules.tree import Items, Node, Scalar, Table
 from xdpctl.rules.values import NAME, did_you_mean, quoted
+
+MISTAKES_MAX = 1000  # then the file is hardly worth reading on
 
 # What other firewalls call it.
 _OTHER_WORDS = {
@@ -29,7 +31,10 @@ class Notes:
         self.warnings: list[Mistake] = []
 
     def mistake(self, node: Node, text: str) -> None:
+        """Raises BadRuleset: enough is enough."""
         self.mistakes.append(Mistake(self.path, node.line, node.column, text))
+        if len(self.mistakes) >= MISTAKES_MAX:
+            raise BadRuleset(self.mistakes)
 
     def warning(self, node: Node, text: str) -> None:
         self.warnings.append(Mistake(self.path, node.line, node.column, text))

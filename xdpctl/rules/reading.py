@@ -14,10 +14,10 @@ from xdpctl.rules.notes import Notes
 from xdpctl.rules.readrules import read_rules
 from xdpctl.rules.readsets import read_sets
 from xdpctl.rules.sets import special_space
-from xdpctl.rules.tree import Items, Node, from_data, parse
+from xdpctl.rules.tree import Items, Node, Scalar, from_data, parse
 from xdpctl.rules.values import NAME, quoted
 
-LIMIT_BYTES = 16 << 20
+LIMIT_BYTES = 64 << 20
 KEYS = ("name", "default", "malformed", "sets", "rules")
 _NAME = "ruleset"
 
@@ -89,8 +89,8 @@ def read_rule(
 
 def _ruleset(notes: Notes, root: Node, now: float, directory: str, name: str) -> Ruleset:
     parts = notes.known(notes.table(root, "a ruleset"), KEYS)
-    sets = read_sets(notes, parts["sets"], directory) if "sets" in parts else {}
-    rules = read_rules(notes, parts["rules"], sets, now) if "rules" in parts else ()
+    sets = read_sets(notes, parts["sets"], directory) if _has_any(parts, "sets") else {}
+    rules = read_rules(notes, parts["rules"], sets, now) if _has_any(parts, "rules") else ()
     name = name if NAME.fullmatch(name) else _NAME
     if "name" in parts:
         name = notes.name(parts["name"], "name") or name
@@ -104,6 +104,12 @@ def _ruleset(notes: Notes, root: Node, now: float, directory: str, name: str) ->
         tuple(made for _node, made in sets.values() if made is not None),
         rules,
     )
+
+
+def _has_any(parts: Mapping[str, Node], key: str) -> bool:
+    """A key may have nothing behind it, as when all its items are commented out."""
+    node = parts.get(key)
+    return node is not None and not (isinstance(node, Scalar) and not node.text)
 
 
 def _warn_of_sets(

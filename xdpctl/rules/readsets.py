@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from xdpctl.errors import WrongUsage
 from xdpctl.rules.lists import read_list
@@ -11,7 +12,7 @@ from xdpctl.rules.model import NamedSet
 from xdpctl.rules.notes import Notes
 from xdpctl.rules.sets import set_of, set_of_arrays
 from xdpctl.rules.tree import Items, Node, Table
-from xdpctl.rules.values import BadValue, parse_address, quoted
+from xdpctl.rules.values import AddressRange, BadValue, parse_address, quoted
 
 SETS_MAX = 1024
 WEIGHT_MAX = 16_000_000  # of all sets together, an IPv6 range being as heavy as four of IPv4
@@ -52,18 +53,23 @@ def _read_set(notes: Notes, name: str, node: Node, directory: str) -> NamedSet |
             notes.mistake(node, f"set {quoted(name)}: expected a list of addresses, or file: PATH")
         return None
     before = len(notes.mistakes)
-    ranges = []
-    for each in node.items if isinstance(node, Items) else [node]:
-        text = notes.text(each, f"set {quoted(name)}")
+    values = node.items if isinstance(node, Items) else [node]
+    made = set_of(name, _addresses(notes, f"set {quoted(name)}", values))
+    return made if len(notes.mistakes) == before else None
+
+
+def _addresses(notes: Notes, what: str, values: list[Node]) -> Iterator[AddressRange]:
+    """Those that are right."""
+    for value in values:
+        text = notes.text(value, what)
         if text is None:
             continue
         try:
             if text.startswith("@"):
                 raise BadValue("a set cannot have other sets in it; a rule can name several")
-            ranges.append(parse_address(text))
+            yield parse_address(text)
         except BadValue as error:
-            notes.mistake(each, str(error))
-    return set_of(name, ranges) if len(notes.mistakes) == before else None
+            notes.mistake(value, str(error))
 
 
 def _from_file(notes: Notes, name: str, node: Node, directory: str) -> NamedSet | None:

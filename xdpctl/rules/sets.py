@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
@@ -34,13 +35,12 @@ def set_of(name: str, ranges: Iterable[AddressRange], *, source: str | None = No
 
 def arrays_of(ranges: Iterable[AddressRange]) -> tuple[Ipv4Ranges, WideRanges]:
     """As arrays, in the order given."""
-    ipv4: list[tuple[int, int]] = []
-    ipv6: list[tuple[int, int, int, int]] = []
+    ipv4, ipv6 = array("I"), array("Q")  # lists of numbers would take ten times the memory
     for version, first, last in ranges:
         if version == IPV4:
-            ipv4.append((first, last))
+            ipv4.extend((first, last))
         else:
-            ipv6.append((first >> 64, first & _LOW_64, last >> 64, last & _LOW_64))
+            ipv6.extend((first >> 64, first & _LOW_64, last >> 64, last & _LOW_64))
     return (
         np.array(ipv4, np.uint32).reshape(-1, 2),
         np.array(ipv6, np.uint64).reshape(-1, 2, 2),

@@ -13,7 +13,7 @@ import yaml
 
 from xdpctl.rules.mistakes import BadRuleset, Mistake
 
-VALUES_MAX = 500_000
+VALUES_MAX = 2_000_000
 _DEPTH_MAX = 8
 _NEED_QUOTES = "@*`"
 
@@ -45,7 +45,7 @@ def parse(text: str, path: str) -> Node:
     """The one document of a YAML text.
 
     Raises BadRuleset: it is not YAML, is empty, has more than one document, tags, anchors or
-    aliases, is nested deeper than eight or has more than 500,000 values.
+    aliases, is nested deeper than eight or has more than 2,000,000 values.
     """
     try:
         return _Builder(path).build(yaml.parse(text, Loader=yaml.CSafeLoader))

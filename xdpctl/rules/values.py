@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from xdpctl.rules.model import Fragment, Range
+from xdpctl.rules.spelling import closest
 from xdpctl.rules.words import ICMP_PROTOCOLS, TCP_FLAGS
 
 _NUMBER = r"0x[0-9a-f]{1,8}|0|[1-9][0-9]{0,9}"
@@ -46,8 +46,8 @@ def quoted(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`: did you mean "..."?`, or nothing where no known word is close."""
-    close = get_close_matches(word[:_SHOWN_MAX].lower(), list(known), 1, 0.6)
-    return f": did you mean {quoted(close[0])}?" if close else ""
+    close = closest(word, known)
+    return f": did you mean {quoted(close)}?" if close else ""
 
 
 def parse_number(text: str, least: int, most: int, keywords: Mapping[str, Range]) -> Range:
