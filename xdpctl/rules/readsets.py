@@ -53,7 +53,7 @@ def _read_set(notes: Notes, name: str, node: Node, directory: str) -> NamedSet |
             notes.mistake(node, f"set {quoted(name)}: expected a list of addresses, or file: PATH")
         return None
     before = len(notes.mistakes)
-    values = node.items if isinstance(node, Items) else [node]
+    values: list[Node] = node.items if isinstance(node, Items) else [node]
     made = set_of(name, _addresses(notes, f"set {quoted(name)}", values))
     return made if len(notes.mistakes) == before else None
 
