@@ -87,8 +87,9 @@ lint: $(VENV)/.dev ## ruff, mypy, the walls between modules, clang-format.
 	clang-format --dry-run --Werror $$(git ls-files 'bpf/*.[ch]' '*.bpf.c')
 
 .PHONY: docs
-docs: build ## Write README.md's table of commands anew from the commands themselves.
+docs: build ## Write README.md's table of commands and the rules file's JSON Schema anew.
 	@$(BIN)/python docs/commands.py
+	@$(BIN)/python docs/schema.py
 
 .PHONY: picture
 picture: build ## Draw README.md's picture anew from what the commands print in a lab.
@@ -126,7 +127,7 @@ uninstall: ## Take away what `make install` put there.
 
 .PHONY: clean
 clean: ## Remove everything that was built or downloaded.
-	rm -rf $(VENV) .cache build dist xdpctl/data netns_lab/data bench.json
+	rm -rf $(VENV) .cache build dist $(OBJECTS) bench.json
 
 # The package itself, editable, with what it needs to run; and what its tests need besides.
 $(VENV)/.run: pyproject.toml .cache/.build-packages
