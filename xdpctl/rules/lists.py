@@ -89,7 +89,7 @@ class _Reader:
         self.ipv6: list[WideRanges] = []
         self.bad: list[Mistake] = []
         self.bad_lines = 0
-        self.unclean: list[str] = []
+        self.unclean: list[tuple[int, str]] = []
         self.unclean_lines = 0
 
     def read(self, block: bytes) -> None:
@@ -101,6 +101,7 @@ class _Reader:
             for i in lines.host_bits:
                 self._note_unclean(i, text[starts[i] : starts[i + 1] - 1])
             self._read_odd([(i, text[starts[i] : starts[i + 1] - 1]) for i in lines.odd])
+        self.unclean = sorted(self.unclean)[:NAMED_MAX]
         self.lines_before += len(lines.starts) - 1
         if sum(map(len, self.ipv4)) > IPV4_MAX or sum(map(len, self.ipv6)) > IPV6_MAX:
             limit = f"{IPV4_MAX:,} IPv4 or {IPV6_MAX:,} IPv6"
@@ -166,8 +167,7 @@ class _Reader:
 
     def _note_unclean(self, index: int, line: str) -> None:
         self.unclean_lines += 1
-        if len(self.unclean) < NAMED_MAX:
-            self.unclean.append(f"{line} (line {self.lines_before + index + 1})")
+        self.unclean.append((self.lines_before + index + 1, line.strip(" \t")))
 
     def result(self) -> AddressList:
         if self.bad_lines:
@@ -177,11 +177,9 @@ class _Reader:
         warnings = []
         if self.unclean_lines:
             more = ", ..." if self.unclean_lines > NAMED_MAX else ""
-            warnings.append(
-                f"{self.unclean_lines:,} with host bits set, read as the networks they are in: "
-                + ", ".join(self.unclean)
-                + more
-            )
+            some = ", ".join(f"{line} (line {number})" for number, line in self.unclean)
+            what = "with host bits set, read as the networks they are in"
+            warnings.append(f"{self.unclean_lines:,} {what}: {some}{more}")
         if not len(ipv4) + len(ipv6):
             warnings.append("the list is empty")
         return AddressList(ipv4, ipv6, tuple(Mistake(self.path, 0, 0, each) for each in warnings))
