@@ -125,7 +125,7 @@ def _address(text: str) -> tuple[int, int]:
 
 
 def address_text(version: int, number: int) -> str:
-    """As RFC 5952 writes it."""
+    """As the C library writes it: RFC 5952, and ::/96 with dots."""
     family, size = (socket.AF_INET, 4) if version == IPV4 else (socket.AF_INET6, 16)
     return socket.inet_ntop(family, number.to_bytes(size, "big"))
 
