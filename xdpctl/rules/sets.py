@@ -27,10 +27,10 @@ from xdpctl.rules.values import BITS, IPV4, AddressRange, address_text
 _LOW_64 = 2**64 - 1
 
 
-def set_of(name: str, ranges: Iterable[AddressRange], *, source: str | None = None) -> NamedSet:
+def set_of(name: str, ranges: Iterable[AddressRange]) -> NamedSet:
     """From ranges in any order; for a few of them, or some 100,000."""
     ipv4, ipv6 = arrays_of(ranges)
-    return set_of_arrays(name, ipv4, ipv6, source=source, prefixes=len(ipv4) + len(ipv6))
+    return set_of_arrays(name, ipv4, ipv6, prefixes=len(ipv4) + len(ipv6))
 
 
 def arrays_of(ranges: Iterable[AddressRange]) -> tuple[Ipv4Ranges, WideRanges]:
