@@ -52,8 +52,8 @@ def parse(text: str, path: str) -> Node:
     except yaml.MarkedYAMLError as error:
         raise BadRuleset([_not_yaml(error, text, path)]) from error
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        before = text.encode()[: error.position].decode()  # the C parser counts bytes
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         reason = f"not text: {error.reason} (U+{_code(error.character):04X})"
         raise BadRuleset([Mistake(path, line, column, reason)]) from error
 
