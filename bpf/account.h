@@ -2,6 +2,7 @@
 #ifndef XDPCTL_ACCOUNT_H
 #define XDPCTL_ACCOUNT_H
 
+#include "config.h"
 #include "maps.h"
 
 static __always_inline void count(struct tally *tally, __u32 length)
@@ -22,24 +23,33 @@ static __always_inline __u32 size_row(__u32 length)
 }
 
 /*
- * The packet once in its protocol's row, once in its verdict's, once in its size's. XDP runs with
+ * The packet once in its protocol's row, once in its verdict's, once in its size's, and where there
+ * is a ruleset once in the slot of the rule, or of the default, that decided. XDP runs with
  * softirqs off, so that a CPU's own counters need no atomic operation.
  */
-static __always_inline int account(const struct packet *packet, enum verdict verdict)
+static __always_inline int account(const struct packet *packet, const struct judgement *judgement)
 {
-	__u32 only = 0, length = packet->length;
+	__u32 only = 0, length = packet->length, slot = judgement->slot;
 	struct counters *mine = bpf_map_lookup_elem(&counters, &only);
+	struct tally *of_rule;
 
 	/* None of these can be; the verifier wants them said. */
-	if (!mine || packet->protocol >= PROTOCOL_ROWS || verdict >= VERDICT_ROWS)
+	if (!mine || packet->protocol >= PROTOCOL_ROWS || judgement->verdict >= VERDICT_ROWS)
 		return XDP_ABORTED;
 
 	count(&mine->protocols[packet->protocol], length);
-	count(&mine->verdicts[verdict], length);
+	count(&mine->verdicts[judgement->verdict], length);
 	mine->sizes[size_row(length)]++;
 	if (packet->malformed < MALFORMED_ROWS)
 		mine->malformed[packet->malformed]++;
-	return verdict;
+	if (config.rules) {
+		if (judgement->reason < DROP_REASON_ROWS)
+			count(&mine->drop_reasons[judgement->reason], length);
+		of_rule = bpf_map_lookup_elem(&rule_counts, &slot);
+		if (of_rule)
+			count(of_rule, length);
+	}
+	return judgement->verdict;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef XDPCTL_MAPS_H
 #define XDPCTL_MAPS_H
 
+#include "addresses.h"
 #include "types.h"
 
 struct {
@@ -19,5 +20,53 @@ struct {
 	__type(key, __u32);
 	__type(value, struct meta);
 } meta SEC(".maps");
+
+/* What follows is there with a ruleset only; it is compiled by xdpctl/rules/compiler.py. */
+
+/* By slot; a rule keeps its slot from one ruleset to the next for as long as it keeps its name. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RULE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct tally);
+} rule_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rule);
+} rules SEC(".maps");
+
+/* The value is cut to the words that the ruleset needs, before load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct row);
+} rows SEC(".maps");
+
+/* Classes of values, and numbers of rows, by the block: an element of 2 bytes would take 8. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct class_block);
+} tables SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct mac_classes);
+} macs SEC(".maps");
+
+/* Addresses of named sets, and those that are written in rules. */
+ADDRESS_TABLE(sets_ipv4);
+ADDRESS_TABLE(sets_ipv6);
+ADDRESS_TABLE(own_ipv4);
+ADDRESS_TABLE(own_ipv6);
 
 #endif

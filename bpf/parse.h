@@ -12,9 +12,11 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
+#include "config.h"
 #include "types.h"
 
 #define VLAN_TAGS_MAX	    2
+#define VLAN_ID_MASK	    0x0fff
 #define IPV6_EXTENSIONS_MAX 8
 
 struct vlan_header {
@@ -30,7 +32,18 @@ struct ipv6_extension {
 	__be32 unused;
 };
 
-#define IPV6_FRAGMENT_OFFSET_MASK bpf_htons(0xfff8)
+#define IPV6_OFFSET_MASK    0xfff8
+#define IPV6_MORE_FRAGMENTS 0x0001
+#define IPV4_OFFSET_MASK    0x1fff
+#define IPV4_MORE_FRAGMENTS 0x2000
+
+/* What TCP, UDP, UDP-Lite, SCTP and DCCP begin with. */
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+#define TCP_FLAGS_AT 13 /* RFC 9293, 3.1 */
 
 struct cursor {
 	struct xdp_md *ctx;
@@ -62,8 +75,18 @@ static __always_inline bool is_vlan(__be16 ethertype)
 	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
 }
 
+static __always_inline __u64 mac_number(const __u8 *mac)
+{
+	__u64 number = 0;
+
+	for (int i = 0; i < ETH_ALEN; i++)
+		number = number << 8 | mac[i];
+	return number;
+}
+
 /* The ethertype after the VLAN tags goes to *ethertype. */
-static __always_inline enum malformed parse_ethernet(struct cursor *cursor, __be16 *ethertype)
+static __always_inline enum malformed parse_ethernet(struct cursor *cursor, __be16 *ethertype,
+						     struct packet *packet)
 {
 	struct ethhdr copy;
 	const struct ethhdr *eth = peek(cursor, &copy, sizeof(copy));
@@ -72,6 +95,14 @@ static __always_inline enum malformed parse_ethernet(struct cursor *cursor, __be
 		return MALFORMED_SHORT_ETHERNET;
 	*ethertype = eth->h_proto;
 	cursor->offset += sizeof(*eth);
+	if (config.fields[FIELD_SRC_MAC].used || config.fields[FIELD_DST_MAC].used) {
+		packet->source_mac = mac_number(eth->h_source);
+		packet->destination_mac = mac_number(eth->h_dest);
+	}
+	if (config.rules) {
+		packet->present = HAS_MACS;
+		packet->vlan = VLAN_NONE;
+	}
 
 	for (int i = 0; i < VLAN_TAGS_MAX && is_vlan(*ethertype); i++) {
 		struct vlan_header tag_copy;
@@ -79,10 +110,28 @@ static __always_inline enum malformed parse_ethernet(struct cursor *cursor, __be
 
 		if (!tag)
 			return MALFORMED_SHORT_VLAN;
+		if (config.rules && i == 0) {
+			packet->vlan = bpf_ntohs(tag->tci) & VLAN_ID_MASK;
+			packet->present |= HAS_VLAN;
+		}
 		*ethertype = tag->ethertype;
 		cursor->offset += sizeof(*tag);
 	}
-	return is_vlan(*ethertype) ? MALFORMED_VLAN_DEPTH : WELL_FORMED;
+	if (is_vlan(*ethertype))
+		return MALFORMED_VLAN_DEPTH;
+	if (config.rules) {
+		packet->ethertype = bpf_ntohs(*ethertype);
+		packet->present |= HAS_VLAN | HAS_ETHERTYPE;
+	}
+	return WELL_FORMED;
+}
+
+/* An atomic fragment, at offset 0 with no more to come, is none (RFC 6946). */
+static __always_inline enum fragment fragment_of(__u32 offset, __u32 more)
+{
+	if (offset)
+		return FRAGMENT_LATER;
+	return more ? FRAGMENT_FIRST : FRAGMENT_NO;
 }
 
 static __always_inline enum malformed parse_ipv4(struct cursor *cursor, struct packet *packet)
@@ -100,6 +149,16 @@ static __always_inline enum malformed parse_ipv4(struct cursor *cursor, struct p
 		return MALFORMED_IPV4_HEADER_LENGTH;
 	if (cursor->offset + header_length > cursor->length)
 		return MALFORMED_SHORT_IPV4;
+	if (config.rules) {
+		packet->source[0] = bpf_ntohl(ip->saddr);
+		packet->destination[0] = bpf_ntohl(ip->daddr);
+		packet->ttl = ip->ttl;
+		packet->dscp = ip->tos >> 2;
+		packet->fragment = fragment_of(bpf_ntohs(ip->frag_off) & IPV4_OFFSET_MASK,
+					       bpf_ntohs(ip->frag_off) & IPV4_MORE_FRAGMENTS);
+		packet->upper = ip->protocol;
+		packet->present |= HAS_IPV4 | HAS_PROTOCOL;
+	}
 	packet->protocol = ip->protocol;
 	cursor->offset += header_length;
 	return WELL_FORMED;
@@ -122,6 +181,13 @@ static __always_inline __u32 extension_length(__u8 type, __u8 length)
 	return (length + 1) * 8;
 }
 
+static __always_inline void read_ipv6_address(const struct in6_addr *address, __u64 *halves)
+{
+	for (int i = 0; i < 2; i++)
+		halves[i] = (__u64)bpf_ntohl(address->in6_u.u6_addr32[2 * i]) << 32 |
+			    bpf_ntohl(address->in6_u.u6_addr32[2 * i + 1]);
+}
+
 static __always_inline enum malformed parse_ipv6(struct cursor *cursor, struct packet *packet)
 {
 	struct ipv6hdr copy;
@@ -132,6 +198,14 @@ static __always_inline enum malformed parse_ipv6(struct cursor *cursor, struct p
 		return MALFORMED_SHORT_IPV6;
 	if (ip->version != 6)
 		return MALFORMED_IP_VERSION;
+	if (config.rules) {
+		read_ipv6_address(&ip->saddr, packet->source);
+		read_ipv6_address(&ip->daddr, packet->destination);
+		packet->ttl = ip->hop_limit;
+		packet->dscp = bpf_ntohs(*(const __be16 *)ip) >> 6 & 0x3f;
+		packet->fragment = FRAGMENT_NO;
+		packet->present |= HAS_IPV6;
+	}
 	next_header = ip->nexthdr;
 	cursor->offset += sizeof(*ip);
 
@@ -149,16 +223,26 @@ static __always_inline enum malformed parse_ipv6(struct cursor *cursor, struct p
 			return MALFORMED_SHORT_EXTENSION;
 		next_header = extension->next_header;
 		cursor->offset += length;
-		if (type == IPPROTO_FRAGMENT &&
-		    extension->fragment_offset & IPV6_FRAGMENT_OFFSET_MASK) {
-			/* A later fragment: what follows is payload, not a header. */
-			packet->protocol = next_header;
-			return WELL_FORMED;
+		if (type == IPPROTO_FRAGMENT) {
+			__u16 field = bpf_ntohs(extension->fragment_offset);
+
+			/* Of several headers one that says more than "whole" decides. */
+			if (config.rules && field & (IPV6_OFFSET_MASK | IPV6_MORE_FRAGMENTS))
+				packet->fragment = fragment_of(field & IPV6_OFFSET_MASK,
+							       field & IPV6_MORE_FRAGMENTS);
+			/* What follows in a later one is payload, not a header. */
+			if (field & IPV6_OFFSET_MASK)
+				goto upper_layer;
 		}
 	}
 	if (is_extension(next_header))
 		return MALFORMED_EXTENSION_DEPTH;
+upper_layer:
 	packet->protocol = next_header;
+	if (config.rules) {
+		packet->upper = next_header;
+		packet->present |= HAS_PROTOCOL;
+	}
 	return WELL_FORMED;
 }
 
@@ -190,6 +274,63 @@ static __always_inline enum malformed parse_network(struct cursor *cursor, __be1
 	return WELL_FORMED;
 }
 
+/* What a transport header takes at least; 0 for what has no fields that rules ask for. */
+static __always_inline __u32 transport_size(__u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return 20;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		return 8;
+	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
+		return 12;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return 4;
+	}
+	return 0;
+}
+
+/* Ports, flags, or type and code: as far as the bytes are there. */
+static __always_inline enum malformed parse_transport(struct cursor *cursor, struct packet *packet)
+{
+	__u32 size = transport_size(packet->upper);
+	struct ports ports_copy;
+	const struct ports *ports;
+	__u8 flags_copy[TCP_FLAGS_AT + 1];
+	const __u8 *flags;
+
+	if (!size || packet->fragment == FRAGMENT_LATER)
+		return WELL_FORMED;
+	if (size == 4) {
+		__u8 message_copy[2];
+		const __u8 *message = peek(cursor, message_copy, sizeof(message_copy));
+
+		if (message) {
+			packet->icmp = (packet->upper == IPPROTO_ICMPV6) << 16 | message[0] << 8 |
+				       message[1];
+			packet->present |= HAS_ICMP;
+		}
+	} else {
+		ports = peek(cursor, &ports_copy, sizeof(ports_copy));
+		if (ports) {
+			packet->source_port = bpf_ntohs(ports->source);
+			packet->destination_port = bpf_ntohs(ports->destination);
+			packet->present |= HAS_PORTS;
+		}
+		if (config.fields[FIELD_FLAGS].used && packet->upper == IPPROTO_TCP) {
+			flags = peek(cursor, flags_copy, sizeof(flags_copy));
+			if (flags) {
+				packet->tcp_flags = flags[TCP_FLAGS_AT];
+				packet->present |= HAS_FLAGS;
+			}
+		}
+	}
+	return cursor->offset + size > cursor->length ? MALFORMED_SHORT_TRANSPORT : WELL_FORMED;
+}
+
 static __always_inline void parse(struct xdp_md *ctx, struct packet *packet)
 {
 	struct cursor cursor = {
@@ -201,11 +342,15 @@ static __always_inline void parse(struct xdp_md *ctx, struct packet *packet)
 	__be16 ethertype = 0;
 
 	packet->length = cursor.length;
-	packet->malformed = parse_ethernet(&cursor, &ethertype);
+	if (config.rules)
+		packet->present = 0;
+	packet->malformed = parse_ethernet(&cursor, &ethertype, packet);
 	if (packet->malformed == WELL_FORMED)
 		packet->malformed = parse_network(&cursor, ethertype, packet);
 	if (packet->malformed != WELL_FORMED)
 		packet->protocol = PROTOCOL_MALFORMED;
+	else if (config.rules && packet->present & HAS_PROTOCOL)
+		packet->malformed = parse_transport(&cursor, packet);
 }
 
 #endif

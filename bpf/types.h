@@ -38,8 +38,19 @@ enum malformed {
 	MALFORMED_IPV4_HEADER_LENGTH,
 	MALFORMED_SHORT_EXTENSION,
 	MALFORMED_EXTENSION_DEPTH,
+	MALFORMED_SHORT_TRANSPORT, /* told with a ruleset only; its protocol is known all the same
+				    */
 	MALFORMED_ROWS,
 	WELL_FORMED = MALFORMED_ROWS,
+};
+
+/* What made a packet be dropped. */
+enum drop_reason {
+	DROP_REASON_RULE,
+	DROP_REASON_DEFAULT,
+	DROP_REASON_MALFORMED,
+	DROP_REASON_ROWS,
+	NOT_DROPPED = DROP_REASON_ROWS,
 };
 
 /* Sizes are counted in steps of 64 bytes below 1,024 and by powers of two from there: row 16 is
@@ -61,6 +72,7 @@ struct tally {
 struct row_names {
 	enum protocol_row protocols[0];
 	enum verdict verdicts[0];
+	enum drop_reason drop_reasons[0];
 	enum malformed malformed[0];
 	enum size_row sizes[0];
 };
@@ -70,9 +82,48 @@ struct counters {
 	struct row_names names;
 	struct tally protocols[PROTOCOL_ROWS];
 	struct tally verdicts[VERDICT_ROWS];
+	struct tally drop_reasons[DROP_REASON_ROWS];
 	__u64 malformed[MALFORMED_ROWS];
 	__u64 sizes[SIZE_ROWS];
 };
+
+#define RULE_SLOTS 8192 /* twice as many as rules: the ruleset before this one keeps its own */
+
+/* What becomes of the packets that a rule matches. */
+struct rule {
+	__u64 expires_ns; /* on CLOCK_BOOTTIME; 0 is never */
+	__u32 slot;	  /* in rule_counts */
+	enum verdict verdict;
+};
+
+#define DEFAULT_SLOT 0
+#define NO_SLOT	     RULE_SLOTS
+
+/* What becomes of one packet, why, and which slot counts it. */
+struct judgement {
+	enum verdict verdict;
+	enum drop_reason reason;
+	__u32 slot;
+};
+
+/* At 0 the summary: bit i says whether word i of those that follow has a bit set. Bit j of word i
+ * stands for rule 64 * i + j. */
+struct row {
+	__u64 words[1 + 64];
+};
+
+struct class_block {
+	__u16 classes[4096];
+};
+
+#define MAC_CLASS_UNLISTED 1 /* of an address that no rule names */
+
+struct mac_classes {
+	__u16 source;
+	__u16 destination;
+};
+
+#define LENGTH_MAX 65535 /* in bytes; what is longer counts as this long */
 
 enum meta_format {
 	META_MAGIC = 0x78647063, /* "xdpc" */
@@ -86,11 +137,49 @@ struct meta {
 	__u64 attached_at_ns; /* CLOCK_REALTIME */
 };
 
-/* What the parser found out about one packet. */
+enum fragment {
+	FRAGMENT_NO,
+	FRAGMENT_FIRST,
+	FRAGMENT_LATER,
+};
+
+/* Which members of struct packet are there, beside those that always are. */
+enum present {
+	HAS_MACS = 1 << 0,
+	HAS_VLAN = 1 << 1, /* or is known to have none */
+	HAS_ETHERTYPE = 1 << 2,
+	HAS_IPV4 = 1 << 3, /* addresses, TTL and DSCP */
+	HAS_IPV6 = 1 << 4,
+	HAS_PROTOCOL = 1 << 5, /* and the fragment */
+	HAS_PORTS = 1 << 6,
+	HAS_FLAGS = 1 << 7,
+	HAS_ICMP = 1 << 8,
+};
+
+#define VLAN_NONE 4096
+
+/* What the parser found out about one packet. Numbers are in host byte order. */
 struct packet {
 	__u32 length; /* of the frame, all fragments of the buffer included */
 	enum protocol_row protocol;
 	enum malformed malformed;
+
+	/* What only rules ask for. */
+	__u32 present;	 /* bits of enum present */
+	__u64 source[2]; /* high and low half; of IPv4 the high half alone */
+	__u64 destination[2];
+	__u64 source_mac; /* the first byte on the wire is the highest of the six */
+	__u64 destination_mac;
+	__u32 icmp; /* 1 << 16 for ICMPv6, type << 8, code */
+	__u16 ethertype;
+	__u16 vlan; /* of the outer tag, or VLAN_NONE */
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 ttl;
+	__u8 dscp;
+	__u8 tcp_flags;
+	__u8 fragment; /* enum fragment */
+	__u8 upper;    /* the upper-layer protocol */
 };
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The whole path of a packet: parse -> account, with one exit that counts every packet exactly once
- * by protocol and exactly once by verdict. A bare counter passes everything, malformed or not.
+ * The whole path of a packet: parse -> judge (malformed, rules, default) -> account, with one exit
+ * that counts every packet exactly once by protocol and exactly once by verdict. A bare counter
+ * passes everything, malformed or not.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -10,18 +11,40 @@
 #include <bpf/bpf_helpers.h>
 
 #include "types.h"
+#include "config.h"
 #include "maps.h"
 #include "parse.h"
+#include "classify.h"
 #include "account.h"
+
+static __always_inline struct judgement judge(const struct packet *packet)
+{
+	const struct rule *rule;
+	__u32 number;
+
+	if (packet->malformed != WELL_FORMED && config.drop_malformed)
+		return (struct judgement){VERDICT_DROP, DROP_REASON_MALFORMED, NO_SLOT};
+	number = classify(packet);
+	rule = bpf_map_lookup_elem(&rules, &number);
+	if (!rule)
+		return config.drop_by_default
+			       ? (struct judgement){VERDICT_DROP, DROP_REASON_DEFAULT, DEFAULT_SLOT}
+			       : (struct judgement){VERDICT_PASS, NOT_DROPPED, DEFAULT_SLOT};
+	return (struct judgement){rule->verdict,
+				  rule->verdict == VERDICT_DROP ? DROP_REASON_RULE : NOT_DROPPED,
+				  rule->slot};
+}
 
 SEC("xdp.frags")
 int xdpctl(struct xdp_md *ctx)
 {
 	struct packet packet;
-	enum verdict verdict = VERDICT_PASS;
+	struct judgement judgement = {VERDICT_PASS, NOT_DROPPED, NO_SLOT};
 
 	parse(ctx, &packet);
-	return account(&packet, verdict);
+	if (config.rules)
+		judgement = judge(&packet);
+	return account(&packet, &judgement);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -66,7 +66,7 @@ def interval(interval_: Interval, *, per_cpu: bool = False) -> Document:
     """`stats`, and under `interval` what came in since the line before."""
     counters = interval_.counters
     rows = _rows(counters, interval_.snapshot.names)
-    for row in rows["protocols"] + rows["verdicts"]:
+    for row in rows["protocols"] + rows["verdicts"] + rows["drop_reasons"]:
         row["packets_per_second"] = interval_.per_second(row["packets"])
         row["bits_per_second"] = interval_.per_second(row["bytes"] * 8)
     document = stats(interval_.snapshot, per_cpu=per_cpu)
@@ -93,6 +93,11 @@ def _rows(counters: Counters, names: RowNames) -> Document:
         "verdicts": [
             {"verdict": name} | tally._asdict()
             for name, tally in reversed([*zip(names.verdicts, counters.verdicts, strict=True)])
+            if tally.packets
+        ],
+        "drop_reasons": [
+            {"reason": name} | tally._asdict()
+            for name, tally in zip(names.drop_reasons, counters.drop_reasons, strict=True)
             if tally.packets
         ],
         "malformed_reasons": [

@@ -45,6 +45,10 @@ def print_stats(
     out.print()
     rows = [*zip(names.verdicts, total.verdicts, recent.verdicts, strict=True)]
     out.print(_tally_table("verdict", rows[::-1], interval))
+    rows = [*zip(names.drop_reasons, total.drop_reasons, recent.drop_reasons, strict=True)]
+    if any(tally.packets for _, tally, _ in rows):
+        out.print()
+        out.print(_tally_table("dropped by", rows, interval))
     _print_malformed(out, names, total)
     if per_cpu:
         for cpu, counters in enumerate(snapshot.per_cpu):

@@ -20,11 +20,12 @@ class Tally(NamedTuple):
 class Counters(NamedTuple):
     """One CPU's counts, or a sum of several: a number for each row of the data plane's tables.
 
-    protocols, verdicts: a Tally for each row; malformed, sizes: packets for each row.
+    protocols, verdicts, drop_reasons: a Tally for each row; malformed, sizes: packets for each row.
     """
 
     protocols: tuple[Tally, ...]
     verdicts: tuple[Tally, ...]
+    drop_reasons: tuple[Tally, ...]
     malformed: tuple[int, ...]
     sizes: tuple[int, ...]
 
@@ -34,6 +35,7 @@ class Counters(NamedTuple):
         return cls(
             tuple(Tally(row.packets, row.bytes) for row in record.protocols),
             tuple(Tally(row.packets, row.bytes) for row in record.verdicts),
+            tuple(Tally(row.packets, row.bytes) for row in record.drop_reasons),
             record.malformed,
             record.sizes,
         )
@@ -58,6 +60,7 @@ def _combine(operation: Any, left: Counters, right: Counters) -> Counters:
     return Counters(
         tallies(zip(left.protocols, right.protocols, strict=True)),
         tallies(zip(left.verdicts, right.verdicts, strict=True)),
+        tallies(zip(left.drop_reasons, right.drop_reasons, strict=True)),
         tuple(map(operation, left.malformed, right.malformed)),
         tuple(map(operation, left.sizes, right.sizes)),
     )
@@ -75,6 +78,7 @@ class RowNames(NamedTuple):
 
     protocols: tuple[str, ...]
     verdicts: tuple[str, ...]
+    drop_reasons: tuple[str, ...]
     malformed: tuple[str, ...]
     sizes: tuple[SizeRange, ...]
 
@@ -86,6 +90,7 @@ class RowNames(NamedTuple):
             return cls(
                 protocols=_names(btf, "protocol_row", "PROTOCOL", protocol_name),
                 verdicts=_names(btf, "verdict", "VERDICT"),
+                drop_reasons=_names(btf, "drop_reason", "DROP_REASON"),
                 malformed=_names(btf, "malformed", "MALFORMED"),
                 sizes=_size_ranges(
                     sizes["SIZE_STEP_BYTES"], sizes["SIZE_STEPS_END_BYTES"], sizes["SIZE_ROWS"]

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from functools import reduce
 
 from xdpctl.datapath.counters import Counters, RowNames
+from xdpctl.datapath.generation import Generation, configure, fill
 from xdpctl.errors import BadInstallation
 from xdpctl.pylibbpf import (
     Btf,
@@ -44,12 +45,15 @@ class NotOursError(Exception):
 
 
 @contextmanager
-def loaded_program(offload_to: int | None = None) -> Iterator[ObjectProgram]:
+def loaded_program(
+    offload_to: int | None = None, generation: Generation | None = None
+) -> Iterator[ObjectProgram]:
     """Our program in the kernel, with its `meta` bound to it, attached to nothing yet. Unless it
     gets attached it is gone at the end, and so it is when we are killed.
 
     Args:
         offload_to: the index of the interface whose hardware is to run it.
+        generation: the rules; without any it counts and passes everything.
 
     Raises:
         BadInstallation: the BPF object is not there.
@@ -65,7 +69,9 @@ def loaded_program(offload_to: int | None = None) -> Iterator[ObjectProgram]:
         program = obj.programs[_NAME]
         if offload_to is not None:
             program.set_ifindex(offload_to)
-            obj.maps.counters.set_ifindex(offload_to)
+            for map_ in obj.maps:
+                map_.set_ifindex(offload_to)
+        configure(obj, generation)
         obj.load()
         if obj.btf is None or not program.info.btf_id:
             # Nobody could find out later whose it is, and what its maps hold.
@@ -79,6 +85,8 @@ def loaded_program(offload_to: int | None = None) -> Iterator[ObjectProgram]:
             "attached_at_ns": time.time_ns(),
         }
         program.bind_map(obj.maps.meta.fd)
+        if generation is not None:
+            fill(obj, generation)
         yield program
 
 

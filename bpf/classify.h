@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From a packet to the first rule that matches it, by tables and bit rows.
+ *
+ * Each field becomes a small class: what no rule tells apart is one class. A class has a row of
+ * bits, one for each rule that it satisfies; the AND of the rows of all fields has a bit for each
+ * rule that matches. A row has up to 64 words of 64 rules and a summary word that says which of
+ * them are not zero: the AND of the summaries says where to look, in the order of the rules.
+ *
+ *   source ------> set row | own row --+
+ *   destination -> set row | own row --+
+ *   port --------> class --+           +-- AND --> summary --> words --> the first bit
+ *   protocol ----> class --+-> row ----+
+ *   ...                    group
+ *
+ * The scheme is that of Recursive Flow Classification (Gupta and McKeown, SIGCOMM 1999) and of
+ * aggregated bit vectors (Baboescu and Varghese, SIGCOMM 2001).
+ */
+#ifndef XDPCTL_CLASSIFY_H
+#define XDPCTL_CLASSIFY_H
+
+#include "addresses.h"
+#include "config.h"
+#include "maps.h"
+
+#define BLOCK_CLASSES 4096
+#define NO_RULE	      -1
+#define LOOK_ON	      -2
+
+/* Rows in the order in which they are ANDed; those of an address are ORed first. */
+enum search_row {
+	ROW_SOURCE_SETS,
+	ROW_SOURCE_OWN,
+	ROW_DESTINATION_SETS,
+	ROW_DESTINATION_OWN,
+	ROW_GROUPS,
+	ROWS_MAX = ROW_GROUPS + GROUPS_MAX,
+};
+
+struct search {
+	__u64 summary; /* of the words still to be looked at */
+	__u64 word;    /* rules of the present one still to be looked at */
+	__u32 first;   /* the number of its first rule */
+	__u32 rows[ROWS_MAX];
+};
+
+/* The position of the lowest bit set: by multiplication, since BPF has no instruction for it and
+ * clang 14 crashes on __builtin_ctzll(). Leiserson, Prokop, Randall: Using de Bruijn Sequences to
+ * Index a 1 in a Computer Word (1998). */
+#define DE_BRUIJN 0x03f79d71b4cb0a89ULL
+
+static const __u8 bit_positions[64] = {
+	0,  1,	48, 2,	57, 49, 28, 3,	61, 58, 50, 42, 38, 29, 17, 4,	62, 55, 59, 36, 53, 51,
+	43, 22, 45, 39, 33, 30, 24, 18, 12, 5,	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21,
+	44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
+};
+
+static __always_inline __u32 lowest_bit(__u64 bits)
+{
+	__u64 index = (bits & -bits) * DE_BRUIJN >> 58;
+
+	/* Or clang takes the mask for superfluous, and the verifier misses it. */
+	asm volatile("" : "+r"(index));
+	return bit_positions[index & 63];
+}
+
+static __always_inline __u32 class_at(__u32 place)
+{
+	__u32 block = place / BLOCK_CLASSES;
+	struct class_block *classes = bpf_map_lookup_elem(&tables, &block);
+
+	return classes ? classes->classes[place % BLOCK_CLASSES] : 0;
+}
+
+static __always_inline void add_class(__u32 *indexes, enum field field, __u32 class)
+{
+	indexes[config.fields[field].group % GROUPS_MAX] += class * config.fields[field].multiplier;
+}
+
+/* A field that is absent has class 0, and adds nothing. */
+static __always_inline void add_field(__u32 *indexes, enum field field, bool present, __u32 value)
+{
+	if (config.fields[field].used && present)
+		add_class(indexes, field, class_at(config.fields[field].table + value));
+}
+
+static __always_inline void add_mac(__u32 *indexes, enum field field, __u64 mac)
+{
+	struct mac_classes *found;
+
+	if (!config.fields[field].used)
+		return;
+	found = bpf_map_lookup_elem(&macs, &mac);
+	add_class(indexes, field,
+		  !found		   ? MAC_CLASS_UNLISTED
+		  : field == FIELD_SRC_MAC ? found->source
+					   : found->destination);
+}
+
+/* Global functions are verified by themselves, once for all the places that call them. */
+__noinline int set_class_ipv4(__u32 address)
+{
+	return ipv4_class(&sets_ipv4, address);
+}
+
+__noinline int set_class_ipv6(__u64 high, __u64 low)
+{
+	return ipv6_class(&sets_ipv6, high, low);
+}
+
+__noinline int own_class_ipv4(__u32 address)
+{
+	return ipv4_class(&own_ipv4, address);
+}
+
+__noinline int own_class_ipv6(__u64 high, __u64 low)
+{
+	return ipv6_class(&own_ipv6, high, low);
+}
+
+static __always_inline void address_rows(const struct packet *packet, const __u64 *address,
+					 const volatile struct address_config *of, __u32 *set_row,
+					 __u32 *own_row)
+{
+	if (packet->present & HAS_IPV4) {
+		if (of->sets)
+			*set_row = of->set_rows[0] + (__u16)set_class_ipv4(address[0]);
+		if (of->own)
+			*own_row = of->own_rows[0] + (__u16)own_class_ipv4(address[0]);
+	} else if (packet->present & HAS_IPV6) {
+		if (of->sets)
+			*set_row = of->set_rows[1] + (__u16)set_class_ipv6(address[0], address[1]);
+		if (of->own)
+			*own_row = of->own_rows[1] + (__u16)own_class_ipv6(address[0], address[1]);
+	} else {
+		*set_row = *own_row = of->absent_row;
+	}
+}
+
+static __always_inline void group_rows(const struct packet *packet, __u32 *rows)
+{
+	__u32 present = packet->present;
+	__u32 indexes[GROUPS_MAX];
+
+	for (__u32 i = 0; i < GROUPS_MAX && i < config.groups; i++)
+		indexes[i] = 0;
+	if (config.asks_transport) {
+		add_field(indexes, FIELD_PROTO, present & HAS_PROTOCOL, packet->upper);
+		add_field(indexes, FIELD_SPORT, present & HAS_PORTS, packet->source_port);
+		add_field(indexes, FIELD_DPORT, present & HAS_PORTS, packet->destination_port);
+		if (config.asks_more) {
+			add_field(indexes, FIELD_FLAGS, present & HAS_FLAGS, packet->tcp_flags);
+			add_field(indexes, FIELD_ICMP, present & HAS_ICMP, packet->icmp);
+		}
+	}
+	if (config.asks_network) {
+		add_field(indexes, FIELD_TTL, present & (HAS_IPV4 | HAS_IPV6), packet->ttl);
+		add_field(indexes, FIELD_DSCP, present & (HAS_IPV4 | HAS_IPV6), packet->dscp);
+		add_field(indexes, FIELD_FRAGMENT, present & HAS_PROTOCOL, packet->fragment);
+	}
+	if (config.asks_link) {
+		add_field(indexes, FIELD_LENGTH, true,
+			  packet->length < LENGTH_MAX ? packet->length : LENGTH_MAX);
+		add_field(indexes, FIELD_VLAN, present & HAS_VLAN, packet->vlan);
+		add_field(indexes, FIELD_ETHERTYPE, present & HAS_ETHERTYPE, packet->ethertype);
+		if (present & HAS_MACS) {
+			add_mac(indexes, FIELD_SRC_MAC, packet->source_mac);
+			add_mac(indexes, FIELD_DST_MAC, packet->destination_mac);
+		}
+	}
+	for (__u32 i = 0; i < GROUPS_MAX && i < config.groups; i++)
+		rows[i] = config.group[i].rows +
+			  (config.group[i].joint ? class_at(config.group[i].table + indexes[i])
+						 : indexes[i]);
+}
+
+static __always_inline __u64 row_word(const struct search *search, enum search_row row, __u32 at)
+{
+	__u32 number = search->rows[row];
+	struct row *found = bpf_map_lookup_elem(&rows, &number);
+
+	return found ? found->words[at] : 0;
+}
+
+/* Word `at` of the rows, ANDed: a rule for each bit; at 0 the summary. */
+static __always_inline __u64 matching(const struct search *search, __u32 at)
+{
+	__u64 word = ~0ULL;
+
+	if (config.source.sets && config.source.own)
+		word &= row_word(search, ROW_SOURCE_SETS, at) |
+			row_word(search, ROW_SOURCE_OWN, at);
+	else if (config.source.sets)
+		word &= row_word(search, ROW_SOURCE_SETS, at);
+	else if (config.source.own)
+		word &= row_word(search, ROW_SOURCE_OWN, at);
+	if (config.destination.sets && config.destination.own)
+		word &= row_word(search, ROW_DESTINATION_SETS, at) |
+			row_word(search, ROW_DESTINATION_OWN, at);
+	else if (config.destination.sets)
+		word &= row_word(search, ROW_DESTINATION_SETS, at);
+	else if (config.destination.own)
+		word &= row_word(search, ROW_DESTINATION_OWN, at);
+	for (__u32 i = 0; i < GROUPS_MAX && i < config.groups; i++)
+		word &= row_word(search, ROW_GROUPS + i, at);
+	return word;
+}
+
+static __always_inline void begin_search(const struct packet *packet, struct search *search)
+{
+	if (config.source.sets || config.source.own)
+		address_rows(packet, packet->source, &config.source, &search->rows[ROW_SOURCE_SETS],
+			     &search->rows[ROW_SOURCE_OWN]);
+	if (config.destination.sets || config.destination.own)
+		address_rows(packet, packet->destination, &config.destination,
+			     &search->rows[ROW_DESTINATION_SETS],
+			     &search->rows[ROW_DESTINATION_OWN]);
+	group_rows(packet, &search->rows[ROW_GROUPS]);
+	search->summary = matching(search, 0);
+	search->word = 0;
+	search->first = 0;
+}
+
+static __always_inline bool has_expired(__u32 number)
+{
+	const struct rule *rule = bpf_map_lookup_elem(&rules, &number);
+
+	return rule && rule->expires_ns && rule->expires_ns <= bpf_ktime_get_boot_ns();
+}
+
+/* The next rule that matches, LOOK_ON where this word had none (left), NO_RULE after the last. */
+__noinline int next_match(struct search *search)
+{
+	__u32 at;
+
+	if (!search)
+		return NO_RULE;
+	if (!search->word) {
+		if (!search->summary)
+			return NO_RULE;
+		at = lowest_bit(search->summary) & (config.words - 1);
+		search->summary &= search->summary - 1;
+		search->word = matching(search, 1 + at);
+		search->first = at * 64;
+		if (!search->word)
+			return LOOK_ON;
+	}
+	at = lowest_bit(search->word);
+	search->word &= search->word - 1;
+	return search->first + at;
+}
+
+/*
+ * The number of the rule that decides on a packet, or NO_RULE. Global functions are verified by
+ * themselves: this one once, and not once for each way through the headers; and a step of the
+ * search once, and not as often as it is repeated.
+ */
+__noinline int classify(const struct packet *packet)
+{
+	struct search search;
+
+	if (!packet)
+		return NO_RULE;
+	begin_search(packet, &search);
+#pragma clang loop unroll(disable)
+	for (__u32 step = 0; step < config.steps; step++) {
+		int number = next_match(&search);
+
+		if (number == LOOK_ON || (config.expiring && number >= 0 && has_expired(number)))
+			continue;
+		return number;
+	}
+	return NO_RULE;
+}
+
+#endif

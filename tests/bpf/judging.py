@@ -1,0 +1,65 @@
+"""A ruleset in the real program, attached to nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from xdpctl.datapath.generation import Generation, RuleEntry
+from xdpctl.datapath.program import RunningProgram, loaded_program
+from xdpctl.pylibbpf import Map, ObjectProgram
+from xdpctl.rules.compiler import compile_ruleset
+from xdpctl.rules.model import Action, Ruleset
+
+VERDICTS = {Action.DROP: 1, Action.PASS: 2}
+
+
+class Kernel:
+    """Slots are 1 for the first rule, and so on; 0 is the default's."""
+
+    def __init__(self, rules: Ruleset, program: ObjectProgram, running: RunningProgram) -> None:
+        self._rules = rules
+        self._program = program
+        self._running = running
+
+    def run(self, frame: bytes) -> int:
+        return self._program.test_run(frame).retval
+
+    def packets_by_rule(self) -> Counter[str]:
+        names = ["default", *(rule.name for rule in self._rules.rules)]
+        counts = self._rule_counts()
+        return Counter({n: c for n, c in zip(names, counts, strict=False) if c})
+
+    def _rule_counts(self) -> list[int]:
+        for map_id in self._program.info.map_ids:
+            with Map.from_id(map_id) as found:
+                if found.info.name == "rule_counts":
+                    return [sum(int.from_bytes(cpu[:8], "little") for cpu in value)
+                            for _, value in sorted(found.items())]  # fmt: skip
+        raise AssertionError("no rule_counts")
+
+    def drop_reasons(self) -> Counter[str]:
+        names = self._running.names.drop_reasons
+        counted = self._running.read_sum().drop_reasons
+        return Counter({n: t.packets for n, t in zip(names, counted, strict=True) if t.packets})
+
+
+def generation_of(rules: Ruleset) -> Generation:
+    compiled = compile_ruleset(rules)
+    return Generation(
+        compiled,
+        [RuleEntry(VERDICTS[rule.action], i) for i, rule in enumerate(rules.rules, 1)],
+        compiled.addresses.tables(),
+        drop_malformed=rules.malformed is Action.DROP,
+        drop_by_default=rules.default is Action.DROP,
+    )
+
+
+@contextmanager
+def judging(rules: Ruleset) -> Iterator[Kernel]:
+    with (
+        loaded_program(generation=generation_of(rules)) as program,
+        RunningProgram(program.info.id) as running,
+    ):
+        yield Kernel(rules, program, running)

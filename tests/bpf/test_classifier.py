@@ -1,0 +1,54 @@
+"""The data plane's verdicts are those of the reference model: for generated rulesets and frames that
+are aimed at their edges."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.bpf.judging import judging
+from tests.rulesets import frame, ruleset
+from xdpctl.rules.model import Action, Ruleset
+from xdpctl.rules.reference import Verdict, judge
+
+XDP = {Action.DROP: 1, Action.PASS: 2}
+FRAMES = 250
+
+
+def agree(rules: Ruleset, frames: list[bytes]) -> None:
+    """Each frame's verdict, and how many frames each rule, the default and each reason had."""
+    with judging(rules) as kernel:
+        expected: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for each in frames:
+            verdict = judge(rules, each, 0)
+            assert kernel.run(each) == XDP[verdict.action], explained(rules, each, verdict)
+            if verdict.reason != "malformed":
+                expected[verdict.rule or "default"] += 1
+            if verdict.action is Action.DROP:
+                reasons[verdict.reason] += 1
+        assert kernel.packets_by_rule() == expected
+        assert kernel.drop_reasons() == reasons
+
+
+def explained(rules: Ruleset, frame_: bytes, verdict: Verdict) -> str:
+    named = {each.name: each for each in rules.rules}
+    return f"{frame_.hex()}: {verdict}, {named.get(verdict.rule or '')}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(random=st.randoms(use_true_random=True), count=st.sampled_from([0, 1, 2, 5, 20, 63, 64, 65]))
+def test_small_rulesets(random: Random, count: int) -> None:
+    rules = ruleset(random, count)
+    agree(rules, [frame(random, rules) for _ in range(FRAMES)])
+
+
+@pytest.mark.parametrize("count", [128, 129, 1000, 4096])
+def test_large_rulesets(count: int) -> None:
+    random = Random(count)
+    rules = ruleset(random, count)
+    agree(rules, [frame(random, rules) for _ in range(FRAMES)])

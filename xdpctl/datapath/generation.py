@@ -1,0 +1,161 @@
+"""A ruleset in the kernel: its constants and its tables, in a program that is attached to nothing.
+
+An object is opened, adjusted to what the ruleset uses, loaded, and its tables are written through
+memory that both sides map; then those are frozen, so that nobody changes them any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xdpctl.pylibbpf import Object, ObjectMap
+
+if TYPE_CHECKING:  # NumPy, which only those need who load a ruleset
+    from xdpctl.rules.addresses import Table
+    from xdpctl.rules.compiler import AddressPlan, Compiled
+
+DEFAULT_SLOT = 0
+
+_WORD_BYTES = 8
+_OF_RULES_ALONE = ("macs", "sets_ipv4", "sets_ipv6", "own_ipv4", "own_ipv6")
+_ASKS = {
+    "asks_transport": ("proto", "sport", "dport", "flags", "icmp"),
+    "asks_more": ("flags", "icmp"),
+    "asks_network": ("ttl", "dscp", "fragment"),
+    "asks_link": ("length", "vlan", "ethertype", "src_mac", "dst_mac"),
+}
+
+
+class RuleEntry(NamedTuple):
+    """A rule as the data plane has it (struct rule).
+
+    Attributes:
+        verdict: XDP_DROP or XDP_PASS.
+        slot: where its packets are counted.
+        expires_ns: on CLOCK_BOOTTIME; 0 is never.
+    """
+
+    verdict: int
+    slot: int
+    expires_ns: int = 0
+
+
+class Generation(NamedTuple):
+    """What the data plane needs of a ruleset.
+
+    Attributes:
+        rules: in their order.
+        tables: by the name of the map, of those that a rule asks for.
+    """
+
+    compiled: Compiled
+    rules: Sequence[RuleEntry]
+    tables: Mapping[str, Table]
+    drop_malformed: bool
+    drop_by_default: bool
+
+
+def configure(obj: Object, generation: Generation | None) -> None:
+    """Sets constants and sizes, before load; without a generation, of a program that counts.
+
+    Raises BpfError, BtfError.
+    """
+    tables = generation.tables if generation else {}
+    macs = len(generation.compiled.macs) if generation else 0
+    for name in _OF_RULES_ALONE:
+        map_ = obj.maps[name]
+        if name in tables:
+            map_.set_max_entries(len(tables[name].blocks))
+        elif name == "macs" and macs:
+            map_.set_max_entries(macs)
+    if generation is None:
+        return
+    compiled = generation.compiled
+    obj.rodata.config = _config(obj, generation)
+    obj.maps.rules.set_max_entries(max(1, len(generation.rules)))
+    obj.maps.rows.set_value_size(_WORD_BYTES * (1 + compiled.words))
+    obj.maps.rows.set_max_entries(len(compiled.rows))
+    obj.maps.tables.set_max_entries(len(compiled.tables))
+
+
+def fill(obj: Object, generation: Generation) -> None:
+    """Writes the tables, after load. Raises BpfError."""
+    compiled = generation.compiled
+    _write(obj.maps.rows, compiled.rows)
+    _write(obj.maps.tables, compiled.tables)
+    for name, table in generation.tables.items():
+        _write(obj.maps[name], table.blocks)
+    obj.maps.rules.update_batch((i, each._asdict()) for i, each in enumerate(generation.rules))
+    obj.maps.macs.update_batch(
+        (mac, {"source": source, "destination": destination})
+        for mac, (source, destination) in compiled.macs.items()
+    )
+
+
+def _write(map_: ObjectMap, content: Any) -> None:
+    with map_.mmap(writable=True) as memory:
+        octets = memoryview(content).cast("B")
+        memory[: len(octets)] = octets
+    map_.freeze()
+
+
+def _config(obj: Object, generation: Generation) -> dict[str, Any]:
+    """struct config."""
+    assert obj.btf is not None
+    compiled = generation.compiled
+    expiring = sum(bool(each.expires_ns) for each in generation.rules)
+    before: Any = obj.rodata.config
+    return {
+        "rules": 1,
+        "drop_malformed": int(generation.drop_malformed),
+        "drop_by_default": int(generation.drop_by_default),
+        "expiring": int(expiring > 0),
+        "words": compiled.words,
+        # A step for each word, and one for each rule that the search can go on behind.
+        "steps": compiled.words + expiring + 1 if generation.rules else 0,
+        "groups": len(compiled.groups),
+        "source": _address_config(compiled.source),
+        "destination": _address_config(compiled.destination),
+        "fields": [_field_config(name, compiled) for name in _fields(obj)],
+        "group": _padded(
+            [
+                {"table": each.table, "rows": each.rows, "joint": int(each.joint)}
+                for each in compiled.groups
+            ],
+            len(before.group),
+        ),
+        **{
+            switch: int(any(name in compiled.fields for name in names))
+            for switch, names in _ASKS.items()
+        },
+    }
+
+
+def _fields(obj: Object) -> list[str]:
+    """The fields in the order of enum field, as the rules call them."""
+    assert obj.btf is not None
+    numbers = obj.btf.enum("field")
+    names = {number: name.removeprefix("FIELD_").lower() for name, number in numbers.items()}
+    return [names[number] for number in range(numbers["FIELDS"])]
+
+
+def _field_config(name: str, compiled: Compiled) -> dict[str, int]:
+    plan = compiled.fields.get(name)
+    return {} if plan is None else {**plan._asdict(), "used": 1}
+
+
+def _address_config(plan: AddressPlan | None) -> dict[str, Any]:
+    if plan is None:
+        return {}
+    return {
+        "sets": int(plan.set_rows is not None),
+        "own": int(plan.own_rows is not None),
+        "set_rows": plan.set_rows or (0, 0),
+        "own_rows": plan.own_rows or (0, 0),
+        "absent_row": plan.absent_row,
+    }
+
+
+def _padded(items: list[dict[str, int]], length: int) -> list[dict[str, int]]:
+    return items + [{}] * (length - len(items))

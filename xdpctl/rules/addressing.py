@@ -1,0 +1,188 @@
+"""The addresses of a ruleset: classes of those in named sets, classes of those written in rules.
+
+There are two tables for each IP version, both for sources and destinations. Those of the sets
+depend on the sets alone, so that another rule does not build them anew. A rule that asks for sets
+and for addresses of its own is matched by either, and so the two rows of an address are ORed. A
+negated one cannot be: its sets and addresses are taken together as a set that has no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xdpctl.rules.addresses import Table, compile_ipv4, compile_ipv6
+from xdpctl.rules.bitrows import U64, Bits, member_bits, rows_of
+from xdpctl.rules.classes import Bounds, Classes, classify_ipv4, classify_ipv6
+from xdpctl.rules.intervals import merge_ipv4, merge_ipv6
+from xdpctl.rules.model import Addresses, Rule, Ruleset
+from xdpctl.rules.numbers import distinct
+
+_LOW_64 = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRows:
+    """The rows of a packet's source or destination: of IPv4 and of IPv6 classes, and of a packet
+    that has none. None where no rule asks for sets, or for addresses of its own."""
+
+    sets: tuple[U64, U64] | None
+    own: tuple[U64, U64] | None
+    absent: U64
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Lists of addresses, and their classes by IP version."""
+
+    places: dict[object, int]
+    ipv4: Classes
+    ipv6: Classes
+
+    def bits(self) -> tuple[Bits, Bits]:
+        """bool[classes, lists], of IPv4 and of IPv6."""
+        count = len(self.places)
+        return member_bits(self.ipv4.members, count), member_bits(self.ipv6.members, count)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressClasses:
+    """Attributes:
+    sets: the classes of what named sets hold.
+    own: those of what is written in rules.
+    """
+
+    sets: _Lists
+    own: _Lists
+
+    def tables(self) -> dict[str, Table]:
+        """The address tables by the names of their maps, of lists that there are."""
+        made = {}
+        for kind, lists in (("sets", self.sets), ("own", self.own)):
+            if lists.places:
+                made[f"{kind}_ipv4"] = compile_ipv4(
+                    lists.ipv4.starts, lists.ipv4.ends, lists.ipv4.classes
+                )
+                made[f"{kind}_ipv6"] = compile_ipv6(
+                    lists.ipv6.starts, lists.ipv6.ends, lists.ipv6.classes
+                )
+        return made
+
+    def rows_of(self, name: str, ruleset: Ruleset, words: int) -> AddressRows | None:
+        """The rows of `src` or `dst`; None where no rule asks for it."""
+        conditions, of_rule = distinct(ruleset.rules, name)
+        if not conditions:
+            return None
+        never = np.zeros((1, len(conditions)), np.bool_)
+        sets = own = None
+        if any(each.sets for each in conditions):
+            columns = [_set_lists(each) for each in conditions]
+            sets = _rows(self.sets, columns, conditions, of_rule, words)
+        if any(not each.sets or _has_both(each) for each in conditions):
+            columns = [_own_lists(each) for each in conditions]
+            own = _rows(self.own, columns, conditions, of_rule, words)
+        return AddressRows(sets, own, rows_of(never, of_rule, words))
+
+
+def address_classes(ruleset: Ruleset) -> AddressClasses:
+    """Raises TooManyClasses."""
+    used = [condition for rule in ruleset.rules for condition in _addresses(rule)]
+    named = dict.fromkeys(name for each in used for name in each.sets)
+    united = dict.fromkeys(each for each in used if _is_united(each))
+    own = dict.fromkeys(each for each in used if not each.sets or _has_both(each))
+    set_bounds = [_of_sets(ruleset, [name], None) for name in named]
+    set_bounds += [_of_sets(ruleset, each.sets, each) for each in united]
+    return AddressClasses(
+        _lists([*named, *united], set_bounds),
+        _lists([*own], [_written(each) for each in own]),
+    )
+
+
+def _addresses(rule: Rule) -> Iterable[Addresses]:
+    for name in ("src", "dst"):
+        condition = rule.conditions.get(name)
+        if isinstance(condition, Addresses):
+            yield condition
+
+
+def _is_united(condition: Addresses) -> bool:
+    """Whether it is negated, and of sets and addresses."""
+    return condition.negated and bool(condition.sets) and _writes(condition)
+
+
+def _has_both(condition: Addresses) -> bool:
+    """Whether it is matched by sets or by addresses."""
+    return not condition.negated and bool(condition.sets) and _writes(condition)
+
+
+def _writes(condition: Addresses) -> bool:
+    return bool(condition.ipv4 or condition.ipv6)
+
+
+def _set_lists(condition: Addresses) -> list[object]:
+    return [condition] if _is_united(condition) else list(condition.sets)
+
+
+def _own_lists(condition: Addresses) -> list[object]:
+    return [condition] if not condition.sets or _has_both(condition) else []
+
+
+def _rows(
+    lists: _Lists,
+    columns: Sequence[Sequence[object]],
+    conditions: Sequence[Addresses],
+    of_rule: Sequence[int | None],
+    words: int,
+) -> tuple[U64, U64]:
+    """Rows by class of which conditions are satisfied by these lists: by any of a condition's, or
+    if it is negated by none of them. A condition without lists here is satisfied elsewhere."""
+    # One list for each, as is usual, is taken at once; of several, the others are added.
+    nothing = len(lists.places)
+    first = [lists.places[column[0]] if column else nothing for column in columns]
+    others = [(i, lists.places[each]) for i, column in enumerate(columns) for each in column[1:]]
+    negated = np.array([c.negated and bool(o) for c, o in zip(conditions, columns, strict=True)])
+    parts = []
+    for bits in lists.bits():
+        satisfied = np.take(np.pad(bits, ((0, 0), (0, 1))), first, axis=1)
+        for i, place in others:
+            satisfied[:, i] |= bits[:, place]
+        satisfied ^= negated
+        parts.append(rows_of(satisfied, of_rule, words))
+    return parts[0], parts[1]
+
+
+def _lists(keys: Sequence[object], bounds: Sequence[tuple[Bounds, Bounds]]) -> _Lists:
+    return _Lists(
+        {key: place for place, key in enumerate(keys)},
+        classify_ipv4([each[0] for each in bounds]),
+        classify_ipv6([each[1] for each in bounds]),
+    )
+
+
+def _written(condition: Addresses) -> tuple[Bounds, Bounds]:
+    ipv4 = np.array(condition.ipv4, np.uint32).reshape(-1, 2)
+    ipv6 = np.array(
+        [
+            [(first >> 64, first & _LOW_64), (last >> 64, last & _LOW_64)]
+            for first, last in condition.ipv6
+        ],
+        np.uint64,
+    ).reshape(-1, 2, 2)
+    return (ipv4[:, 0], ipv4[:, 1]), (ipv6[:, 0], ipv6[:, 1])
+
+
+def _of_sets(
+    ruleset: Ruleset, names: Iterable[str], more: Addresses | None
+) -> tuple[Bounds, Bounds]:
+    """What sets hold together, and what a condition writes besides."""
+    sets = [ruleset.set_named(name) for name in names]
+    ipv4, ipv6 = [each.ipv4 for each in sets], [each.ipv6 for each in sets]
+    if more is not None:
+        (first4, last4), (first6, last6) = _written(more)
+        ipv4.append(np.stack((first4, last4), axis=1))
+        ipv6.append(np.stack((first6, last6), axis=1))
+    joined4 = ipv4[0] if len(ipv4) == 1 else merge_ipv4(np.concatenate(ipv4))
+    joined6 = ipv6[0] if len(ipv6) == 1 else merge_ipv6(np.concatenate(ipv6))
+    return (joined4[:, 0], joined4[:, 1]), (joined6[:, 0], joined6[:, 1])

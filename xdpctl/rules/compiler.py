@@ -1,0 +1,173 @@
+"""From a ruleset to the tables of the data plane: see bpf/classify.h for what they are.
+
+Nothing here knows BPF; `xdpctl.datapath` puts the tables into maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdpctl.rules.addressing import AddressClasses, AddressRows, address_classes
+from xdpctl.rules.bitrows import U64, words_for
+from xdpctl.rules.groups import Group, group_fields
+from xdpctl.rules.model import Ruleset
+from xdpctl.rules.numbers import MAC_UNLISTED, VALUES, FieldClasses, field_classes
+
+U16 = NDArray[np.uint16]
+
+BLOCK_CLASSES = 4096
+"""Classes in a block of `tables` (struct class_block)."""
+
+
+class FieldPlan(NamedTuple):
+    """Where a field's classes are in `tables`, and what they add to the index of their group."""
+
+    table: int
+    multiplier: int
+    group: int
+
+
+class GroupPlan(NamedTuple):
+    """Where a group's row numbers are in `tables`, if it is joint, and its rows in `rows`."""
+
+    table: int
+    rows: int
+    joint: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPlan:
+    """Where the rows of a packet's source or destination are in `rows`.
+
+    Attributes:
+        set_rows, own_rows: the row of class 0, of IPv4 and of IPv6; None where no rule asks.
+        absent_row: of a packet that has no such address.
+    """
+
+    set_rows: tuple[int, int] | None
+    own_rows: tuple[int, int] | None
+    absent_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A ruleset's tables.
+
+    Attributes:
+        words: of a row, without the summary.
+        rows: uint64[n, 1 + words].
+        tables: uint16[blocks, BLOCK_CLASSES].
+        fields: by name, of those that a rule asks for.
+        groups: in the order of their numbers.
+        source, destination: None where no rule asks for it.
+        addresses: the classes of addresses.
+        macs: (source, destination) classes of each MAC address that a rule names.
+    """
+
+    words: int
+    rows: U64
+    tables: U16
+    fields: dict[str, FieldPlan]
+    groups: tuple[GroupPlan, ...]
+    source: AddressPlan | None
+    destination: AddressPlan | None
+    addresses: AddressClasses
+    macs: dict[int, tuple[int, int]]
+
+
+def compile_ruleset(ruleset: Ruleset) -> Compiled:
+    """Raises TooManyClasses, TooManyCombinations."""
+    words = words_for(len(ruleset.rules))
+    addresses = address_classes(ruleset)
+    rows, tables = _Rows(words), _Tables()
+    source = _place_rows(rows, addresses.rows_of("src", ruleset, words))
+    destination = _place_rows(rows, addresses.rows_of("dst", ruleset, words))
+    classes = [each for name in VALUES if (each := field_classes(name, ruleset.rules))]
+    groups = group_fields(classes, words)
+    fields = {
+        each.name: FieldPlan(tables.add(each.table), multiplier, number)
+        for number, group in enumerate(groups)
+        for each, multiplier in zip(group.fields, group.multipliers, strict=True)
+    }
+    return Compiled(
+        words=words,
+        fields=fields,
+        groups=tuple(_place_group(rows, tables, group) for group in groups),
+        source=source,
+        destination=destination,
+        addresses=addresses,
+        macs=_macs(classes),
+        rows=rows.joined(),
+        tables=tables.joined(),
+    )
+
+
+def _place_rows(rows: _Rows, parts: AddressRows | None) -> AddressPlan | None:
+    if parts is None:
+        return None
+    return AddressPlan(
+        set_rows=None if parts.sets is None else (rows.add(parts.sets[0]), rows.add(parts.sets[1])),
+        own_rows=None if parts.own is None else (rows.add(parts.own[0]), rows.add(parts.own[1])),
+        absent_row=rows.add(parts.absent),
+    )
+
+
+def _place_group(rows: _Rows, tables: _Tables, group: Group) -> GroupPlan:
+    joint = group.table is not None
+    table = 0 if group.table is None else tables.add(group.table)
+    return GroupPlan(table, rows.add(group.rows), joint)
+
+
+def _macs(classes: Iterable[FieldClasses]) -> dict[int, tuple[int, int]]:
+    by_name = {each.name: each.macs for each in classes}
+    source, destination = by_name.get("src_mac", {}), by_name.get("dst_mac", {})
+    return {
+        mac: (source.get(mac, MAC_UNLISTED), destination.get(mac, MAC_UNLISTED))
+        for mac in sorted({*source, *destination})
+    }
+
+
+@dataclass
+class _Rows:
+    """Rows of several parts, one after another."""
+
+    words: int
+    parts: list[U64] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, rows: U64) -> int:
+        """Returns the number of the first one."""
+        first = self.count
+        self.parts.append(rows)
+        self.count += len(rows)
+        return first
+
+    def joined(self) -> U64:
+        return np.concatenate(self.parts or [np.zeros((1, 1 + self.words), np.uint64)])
+
+
+@dataclass
+class _Tables:
+    """Tables of several fields and groups, one after another."""
+
+    parts: list[U16] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, table: U16) -> int:
+        """Returns the place of its first element."""
+        first = self.count
+        self.parts.append(table)
+        self.count += len(table)
+        return first
+
+    def joined(self) -> U16:
+        blocks = max(1, -(-self.count // BLOCK_CLASSES))
+        whole = np.zeros(blocks * BLOCK_CLASSES, np.uint16)
+        if self.parts:
+            whole[: self.count] = np.concatenate(self.parts)
+        return whole.reshape(blocks, BLOCK_CLASSES)
