@@ -22,7 +22,7 @@ from tests.packets import IPV4, UDP, eth, ipv4
 FRAME = eth(IPV4, ipv4(17, UDP))
 STATS_KEYS = {
     "interface", "ifindex", "netns", "mode", "program_id", "attached_at", "timestamp", "packets",
-    "bytes", "protocols", "verdicts", "malformed_reasons", "sizes",
+    "bytes", "protocols", "verdicts", "drop_reasons", "malformed_reasons", "sizes",
 }  # fmt: skip
 STATUS_KEYS = {
     "interface", "ifindex", "netns", "mode", "ours", "program_id", "program_name", "attached_at",
