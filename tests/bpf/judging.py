@@ -35,8 +35,7 @@ class Kernel:
         for map_id in self._program.info.map_ids:
             with Map.from_id(map_id) as found:
                 if found.info.name == "rule_counts":
-                    return [sum(int.from_bytes(cpu[:8], "little") for cpu in value)
-                            for _, value in sorted(found.items())]  # fmt: skip
+                    return [sum(cpu.packets for cpu in value) for _, value in found.items()]
         raise AssertionError("no rule_counts")
 
     def drop_reasons(self) -> Counter[str]:

@@ -1,5 +1,5 @@
-"""The data plane's verdicts are those of the reference model: for generated rulesets and frames that
-are aimed at their edges."""
+"""The data plane's verdicts are those of the reference model, for generated rulesets and frames
+that are aimed at their edges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bpf.judging import judging
-from tests.rulesets import frame, ruleset
+from tests.edges import frame, ruleset
 from xdpctl.rules.model import Action, Ruleset
 from xdpctl.rules.reference import Verdict, judge
 
