@@ -49,7 +49,6 @@ def generation_of(rules: Ruleset) -> Generation:
     return Generation(
         compiled,
         [RuleEntry(VERDICTS[rule.action], i) for i, rule in enumerate(rules.rules, 1)],
-        compiled.addresses.tables(),
         drop_malformed=rules.malformed is Action.DROP,
         drop_by_default=rules.default is Action.DROP,
     )

@@ -25,6 +25,7 @@ WATCH_SECONDS_MIN = 0.1
 COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
     "See what it counts": ("stats", "histogram"),
+    "Filter with rules": ("check",),
     "Build a lab": ("lab",),
 }
 

@@ -6,13 +6,12 @@ memory that both sides map; then those are frozen, so that nobody changes them a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xdpctl.pylibbpf import Object, ObjectMap
 
 if TYPE_CHECKING:  # NumPy, which only those need who load a ruleset
-    from xdpctl.rules.addresses import Table
     from xdpctl.rules.compiler import AddressPlan, Compiled
 
 DEFAULT_SLOT = 0
@@ -46,12 +45,10 @@ class Generation(NamedTuple):
 
     Attributes:
         rules: in their order.
-        tables: by the name of the map, of those that a rule asks for.
     """
 
     compiled: Compiled
     rules: Sequence[RuleEntry]
-    tables: Mapping[str, Table]
     drop_malformed: bool
     drop_by_default: bool
 
@@ -61,7 +58,7 @@ def configure(obj: Object, generation: Generation | None) -> None:
 
     Raises BpfError, BtfError.
     """
-    tables = generation.tables if generation else {}
+    tables = generation.compiled.address_tables if generation else {}
     macs = len(generation.compiled.macs) if generation else 0
     for name in _OF_RULES_ALONE:
         map_ = obj.maps[name]
@@ -84,7 +81,7 @@ def fill(obj: Object, generation: Generation) -> None:
     compiled = generation.compiled
     _write(obj.maps.rows, compiled.rows)
     _write(obj.maps.tables, compiled.tables)
-    for name, table in generation.tables.items():
+    for name, table in compiled.address_tables.items():
         _write(obj.maps[name], table.blocks)
     obj.maps.rules.update_batch((i, each._asdict()) for i, each in enumerate(generation.rules))
     obj.maps.macs.update_batch(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from xdpctl.rules.addresses import Table
 from xdpctl.rules.addressing import AddressClasses, AddressRows, address_classes
 from xdpctl.rules.bitrows import U64, words_for
 from xdpctl.rules.groups import Group, group_fields
@@ -66,6 +67,7 @@ class Compiled:
         groups: in the order of their numbers.
         source, destination: None where no rule asks for it.
         addresses: the classes of addresses.
+        address_tables: by the names of their maps, those that a rule asks for.
         macs: (source, destination) classes of each MAC address that a rule names.
     """
 
@@ -77,7 +79,14 @@ class Compiled:
     source: AddressPlan | None
     destination: AddressPlan | None
     addresses: AddressClasses
+    address_tables: dict[str, Table]
     macs: dict[int, tuple[int, int]]
+
+    @property
+    def table_bytes(self) -> int:
+        """What the tables take in the kernel, but for a page or so each."""
+        blocks = sum(each.blocks.nbytes for each in self.address_tables.values())
+        return self.rows.nbytes + self.tables.nbytes + blocks
 
 
 def compile_ruleset(ruleset: Ruleset) -> Compiled:
@@ -101,6 +110,7 @@ def compile_ruleset(ruleset: Ruleset) -> Compiled:
         source=source,
         destination=destination,
         addresses=addresses,
+        address_tables=addresses.tables(),
         macs=_macs(classes),
         rows=rows.joined(),
         tables=tables.joined(),
