@@ -63,6 +63,15 @@ struct {
 	__type(value, struct mac_classes);
 } macs SEC(".maps");
 
+/* What the controller keeps of a ruleset; like `meta`, bound and not referred to. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stored_block);
+} text SEC(".maps"), ranges SEC(".maps");
+
 /* Addresses of named sets, and those that are written in rules. */
 ADDRESS_TABLE(sets_ipv4);
 ADDRESS_TABLE(sets_ipv6);

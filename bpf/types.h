@@ -94,6 +94,7 @@ struct rule {
 	__u64 expires_ns; /* on CLOCK_BOOTTIME; 0 is never */
 	__u32 slot;	  /* in rule_counts */
 	enum verdict verdict;
+	struct tally baseline; /* for the controller: what the slot had counted before */
 };
 
 #define DEFAULT_SLOT 0
@@ -130,11 +131,28 @@ enum meta_format {
 	META_SCHEMA_VERSION = 1,
 };
 
+/* What was kept of a ruleset: the ids of maps that are bound to the program, and how many bytes of
+ * the first are a text. */
+struct stored {
+	__u32 text;
+	__u32 ranges;
+	__u64 text_bytes;
+};
+
 /* What the controller wants to find again; the packet path never reads it. */
 struct meta {
 	enum meta_format magic;
 	__u32 schema_version;
-	__u64 attached_at_ns; /* CLOCK_REALTIME */
+	__u64 attached_at_ns;  /* CLOCK_REALTIME */
+	struct stored ruleset; /* its maps are 0 where there is none */
+	struct stored previous;
+	struct tally default_baseline;
+};
+
+#define STORED_BLOCK_BYTES 4096
+
+struct stored_block {
+	__u8 bytes[STORED_BLOCK_BYTES];
 };
 
 enum fragment {

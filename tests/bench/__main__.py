@@ -18,7 +18,7 @@ from typing import Any
 
 from netns_lab import Lab
 from tests.packets import IPV4, UDP, eth, ipv4
-from xdpctl.datapath.program import loaded_program
+from xdpctl.datapath.loading import loaded_program
 from xdpctl.pylibbpf import Object
 from xdpctl.pylibbpf.clang import compile_file
 

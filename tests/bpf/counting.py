@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xdpctl.datapath.counters import Counters, Tally
-from xdpctl.datapath.program import RunningProgram, loaded_program
+from xdpctl.datapath.loading import loaded_program
+from xdpctl.datapath.program import RunningProgram
 from xdpctl.pylibbpf import ObjectProgram, RunResult
 
 PASS, DROP, ABORTED = 2, 1, 0  # enum xdp_action

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import Generation, RuleEntry
-from xdpctl.datapath.program import RunningProgram, loaded_program
+from xdpctl.datapath.loading import Content, loaded_program
+from xdpctl.datapath.program import RunningProgram
 from xdpctl.pylibbpf import Map, ObjectProgram
 from xdpctl.rules.compiler import compile_ruleset
 from xdpctl.rules.model import Action, Ruleset
@@ -57,7 +59,7 @@ def generation_of(rules: Ruleset) -> Generation:
 @contextmanager
 def judging(rules: Ruleset) -> Iterator[Kernel]:
     with (
-        loaded_program(generation=generation_of(rules)) as program,
+        loaded_program(content=Content(generation_of(rules), b"{}", b"", Tally(0, 0))) as program,
         RunningProgram(program.info.id) as running,
     ):
         yield Kernel(rules, program, running)

@@ -266,19 +266,19 @@ BROKEN = {
         "hint: install libbpf 1.0 or newer: apt install libbpf1",
     ),
     "object missing": (
-        "from xdpctl.datapath import program; from pathlib import Path;"
-        "program.BPF_OBJECT = '/nonexistent/xdpctl.bpf.o'",
+        "from xdpctl.datapath import loading; from pathlib import Path;"
+        "loading.BPF_OBJECT = '/nonexistent/xdpctl.bpf.o'",
         "xdpctl: the BPF object is missing: /nonexistent/xdpctl.bpf.o",
     ),
     "object truncated": (
-        "from xdpctl.datapath import program; import tempfile; from pathlib import Path;"
-        "f = tempfile.NamedTemporaryFile(); f.write(Path(program.BPF_OBJECT).read_bytes()[:3000]);"
-        "f.flush(); program.BPF_OBJECT = f.name",
+        "from xdpctl.datapath import loading; import tempfile; from pathlib import Path;"
+        "f = tempfile.NamedTemporaryFile(); f.write(Path(loading.BPF_OBJECT).read_bytes()[:3000]);"
+        "f.flush(); loading.BPF_OBJECT = f.name",
         "xdpctl: the BPF object of this installation is unusable",
     ),
     "object not ELF": (
-        "from xdpctl.datapath import program; from pathlib import Path;"
-        "program.BPF_OBJECT = '/etc/passwd'",
+        "from xdpctl.datapath import loading; from pathlib import Path;"
+        "loading.BPF_OBJECT = '/etc/passwd'",
         "not an ELF file",
     ),
 }
@@ -299,13 +299,13 @@ def test_broken_installation_is_one_line_and_attaches_nothing(pair: Pair, what: 
 def test_object_without_btf_is_refused_for_nobody_could_find_it_again(
     pair: Pair, tmp_path: Path
 ) -> None:
-    from xdpctl.datapath.program import BPF_OBJECT  # noqa: PLC0415
+    from xdpctl.datapath.loading import BPF_OBJECT  # noqa: PLC0415
 
     stripped = tmp_path / "xdpctl.bpf.o"
     subprocess.run(["llvm-objcopy", "--remove-section=.BTF*", BPF_OBJECT, stripped], check=True)
     script = (
-        "from xdpctl.datapath import program; from pathlib import Path;"
-        f"program.BPF_OBJECT = {str(stripped)!r}\n"
+        "from xdpctl.datapath import loading; from pathlib import Path;"
+        f"loading.BPF_OBJECT = {str(stripped)!r}\n"
         "from xdpctl.cli.main import main\nmain(['attach', 'eth0'])"
     )
     done = pair.right.run([sys.executable, "-c", script], check=False)

@@ -25,7 +25,7 @@ WATCH_SECONDS_MIN = 0.1
 COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
     "See what it counts": ("stats", "histogram"),
-    "Filter with rules": ("check",),
+    "Filter with rules": ("rule", "check", "apply", "diff", "rollback"),
     "Build a lab": ("lab",),
 }
 

@@ -135,6 +135,19 @@ def print_status(rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
+def print_rules(rows: Iterable[Sequence[str]]) -> None:
+    """Name, packets, bytes, action and conditions of rules, in their order."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rule", overflow="fold")
+    for column in ("packets", "bytes"):
+        table.add_column(column, justify="right")
+    table.add_column("action")
+    table.add_column("packets with", overflow="fold")
+    for row in rows:
+        table.add_row(*map(printable, row))
+    console().print(table)
+
+
 def print_sent(rows: Sequence[tuple[str, int, int]]) -> None:
     """Name, packets and bytes by row, the sum in the last, in the columns of `print_stats`."""
     tallies = [(name, Tally(packets, length)) for name, packets, length in rows]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xdpctl.datapath.counters import Tally
 from xdpctl.pylibbpf import Object, ObjectMap
 
 if TYPE_CHECKING:  # NumPy, which only those need who load a ruleset
@@ -33,11 +34,16 @@ class RuleEntry(NamedTuple):
         verdict: XDP_DROP or XDP_PASS.
         slot: where its packets are counted.
         expires_ns: on CLOCK_BOOTTIME; 0 is never.
+        baseline: what the slot had counted before.
     """
 
     verdict: int
     slot: int
     expires_ns: int = 0
+    baseline: Tally = Tally(0, 0)
+
+    def record(self) -> dict[str, Any]:
+        return {**self._asdict(), "baseline": self.baseline._asdict()}
 
 
 class Generation(NamedTuple):
@@ -79,18 +85,21 @@ def configure(obj: Object, generation: Generation | None) -> None:
 def fill(obj: Object, generation: Generation) -> None:
     """Writes the tables, after load. Raises BpfError."""
     compiled = generation.compiled
-    _write(obj.maps.rows, compiled.rows)
-    _write(obj.maps.tables, compiled.tables)
+    write_once(obj.maps.rows, compiled.rows)
+    write_once(obj.maps.tables, compiled.tables)
     for name, table in compiled.address_tables.items():
-        _write(obj.maps[name], table.blocks)
-    obj.maps.rules.update_batch((i, each._asdict()) for i, each in enumerate(generation.rules))
+        write_once(obj.maps[name], table.blocks)
+    obj.maps.rules.update_batch((i, each.record()) for i, each in enumerate(generation.rules))
     obj.maps.macs.update_batch(
         (mac, {"source": source, "destination": destination})
         for mac, (source, destination) in compiled.macs.items()
     )
 
 
-def _write(map_: ObjectMap, content: Any) -> None:
+def write_once(map_: ObjectMap, content: Any) -> None:
+    """Writes an array map from its beginning, for good. Raises BpfError."""
+    if not memoryview(content).nbytes:
+        return
     with map_.mmap(writable=True) as memory:
         octets = memoryview(content).cast("B")
         memory[: len(octets)] = octets

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface, command_line
 from xdpctl.datapath.kernel import explain, explained, require_privileges
-from xdpctl.datapath.program import NotOursError, RunningProgram, loaded_program
+from xdpctl.datapath.loading import Content, loaded_program
+from xdpctl.datapath.program import NotOursError, RunningProgram
 from xdpctl.errors import ForeignProgram, KernelRefused, NotAttached, XdpctlError
 from xdpctl.pylibbpf import BpfError, Program, link_ids, link_info, xdp
 from xdpctl.pylibbpf.xdp import Mode
@@ -96,11 +97,16 @@ def _occupant(attached: xdp.Attached) -> Occupant | None:
 
 
 def attach(
-    interface: Interface, requested: RequestedMode = RequestedMode.AUTO, *, force: bool = False
+    interface: Interface,
+    requested: RequestedMode = RequestedMode.AUTO,
+    *,
+    force: bool = False,
+    content: Content | None = None,
 ) -> AttachResult:
     """Put our program on the hook. Where it is already, it stays as it is.
 
     Args:
+        content: a ruleset to start with; not for where ours is already, nor for hardware.
         force: also replace somebody else's program, and move ours to the mode asked for.
 
     Raises:
@@ -126,7 +132,7 @@ def attach(
                     with Program.from_id(ours.program_id) as program:
                         return _put(interface, program.fd, ours.program_id, requested, present)
                 offload_to = interface.ifindex if requested is RequestedMode.HW else None
-                with loaded_program(offload_to) as loaded:
+                with loaded_program(offload_to, content) as loaded:
                     return _put(interface, loaded.fd, loaded.info.id, requested, present)
             except BpfError as error:
                 if requested is RequestedMode.HW and error.errno not in _NOT_THE_DRIVERS_FAULT:
@@ -180,6 +186,24 @@ def _attach_first_that_works(
         reason = error.kernel_reason or error.strerror
     xdp.attach(interface.ifindex, program_fd, Mode.SKB)
     return Mode.SKB, reason
+
+
+def swap(interface: Interface, mode: Mode, program_fd: int, old_fd: int) -> None:
+    """Put a program in the place of another one, in one step.
+
+    Raises:
+        KernelRefused: another one is there by now, and stays.
+        BpfError.
+    """
+    try:
+        xdp.replace(interface.ifindex, program_fd, mode, expected_fd=old_fd)
+    except BpfError as error:
+        if error.errno not in _SWAP_REFUSED:
+            raise
+        raise KernelRefused(
+            f"{interface.name}: its program was changed meanwhile; nothing was done",
+            hint="try again",
+        ) from error
 
 
 def detach(interface: Interface, *, force: bool = False) -> tuple[Occupant, ...]:

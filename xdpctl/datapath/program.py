@@ -1,4 +1,4 @@
-"""Our program: loaded from the package, and found again in the kernel by nothing but its id.
+"""Our program, found in the kernel by nothing but its id.
 
 The kernel is the only database: program -> map ids -> maps, and the layout of their values from the
 program's own BTF. A program is ours when type, name, BTF and the maps' shapes say so.
@@ -6,88 +6,41 @@ program's own BTF. A program is ours when type, name, BTF and the maps' shapes s
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import reduce
+from typing import TYPE_CHECKING, Any
 
-from xdpctl.datapath.counters import Counters, RowNames
-from xdpctl.datapath.generation import Generation, configure, fill
-from xdpctl.errors import BadInstallation
+from xdpctl.datapath.counters import Counters, RowNames, Tally
 from xdpctl.pylibbpf import (
     Btf,
     BtfError,
     Codec,
     Map,
     MapType,
-    Object,
-    ObjectProgram,
     Program,
+    Record,
     load_btf,
 )
 from xdpctl.pylibbpf.btf import Kind
 from xdpctl.pylibbpf.fd import Owner
 
-BPF_OBJECT = os.path.join(os.path.dirname(__file__), os.pardir, "data", "xdpctl.bpf.o")
+if TYPE_CHECKING:
+    pass
 
 SCHEMA_VERSION = 1
 """The META_SCHEMA_VERSION of bpf/types.h that this code understands."""
 
-_NAME = "xdpctl"
+STORED_BLOCK_BYTES = 4096
+
+PROGRAM_NAME = "xdpctl"
 _PROGRAM_TYPE_XDP = 6
 # Maps of one element; its value is the struct of the same name.
 _MAP_TYPES = {"counters": MapType.PERCPU_ARRAY, "meta": MapType.ARRAY}
+_STORED_BYTES_MAX = 1 << 30
 
 
 class NotOursError(Exception):
     """The program was not loaded by xdpctl, or by a version that this one does not understand."""
-
-
-@contextmanager
-def loaded_program(
-    offload_to: int | None = None, generation: Generation | None = None
-) -> Iterator[ObjectProgram]:
-    """Our program in the kernel, with its `meta` bound to it, attached to nothing yet. Unless it
-    gets attached it is gone at the end, and so it is when we are killed.
-
-    Args:
-        offload_to: the index of the interface whose hardware is to run it.
-        generation: the rules; without any it counts and passes everything.
-
-    Raises:
-        BadInstallation: the BPF object is not there.
-        PylibbpfError: libbpf or the kernel refuses.
-    """
-    try:
-        obj = Object.open(BPF_OBJECT, name=_NAME)
-    except FileNotFoundError:
-        raise BadInstallation(
-            f"the BPF object is missing: {BPF_OBJECT}", hint="in a checkout: make build"
-        ) from None
-    with obj:
-        program = obj.programs[_NAME]
-        if offload_to is not None:
-            program.set_ifindex(offload_to)
-            for map_ in obj.maps:
-                map_.set_ifindex(offload_to)
-        configure(obj, generation)
-        obj.load()
-        if obj.btf is None or not program.info.btf_id:
-            # Nobody could find out later whose it is, and what its maps hold.
-            raise BadInstallation(
-                "the program has no BTF, either in its object or in this kernel",
-                hint="compile it with `clang -g`, and keep .BTF when stripping",
-            )
-        obj.maps.meta[0] = {
-            "magic": obj.btf.enum("meta_format")["META_MAGIC"],
-            "schema_version": SCHEMA_VERSION,
-            "attached_at_ns": time.time_ns(),
-        }
-        program.bind_map(obj.maps.meta.fd)
-        if generation is not None:
-            fill(obj, generation)
-        yield program
 
 
 class RunningProgram(Owner):
@@ -108,13 +61,13 @@ class RunningProgram(Owner):
         with ExitStack() as stack:
             self._program = stack.enter_context(Program.from_id(program_id))
             info = self._program.info
-            if info.type != _PROGRAM_TYPE_XDP or info.name != _NAME or not info.btf_id:
+            if info.type != _PROGRAM_TYPE_XDP or info.name != PROGRAM_NAME or not info.btf_id:
                 raise NotOursError(f"program {info.name} is not ours")
             try:
                 btf = load_btf(info.btf_id)
                 self.names = RowNames.from_btf(btf)
                 maps = _our_maps(info.map_ids, btf, stack)
-                meta = maps["meta"][0]
+                self._meta = meta = maps["meta"][0]
                 if (
                     meta.magic != btf.enum("meta_format").get("META_MAGIC")
                     or meta.schema_version != SCHEMA_VERSION
@@ -126,6 +79,8 @@ class RunningProgram(Owner):
                     f"program {info.name} is not laid out as ours: {error}"
                 ) from None
             self._counters = maps["counters"]
+            self._map_ids = info.map_ids
+            self._btf = btf
             self.program_id = program_id
             self._stack = stack.pop_all()
 
@@ -133,6 +88,69 @@ class RunningProgram(Owner):
     def fd(self) -> int:
         """The program's descriptor; owned by this object."""
         return self._program.fd
+
+    def map(self, name: str) -> Map:
+        """A map of the program's by its name; owned by this object.
+
+        Raises:
+            NotOursError: it has none.
+            BpfError.
+        """
+        for map_id in self._map_ids:
+            found = self._stack.enter_context(Map.from_id(map_id, self._btf))
+            if found.info.name == name:
+                return found
+        raise NotOursError(f"the program has no map {name}")
+
+    @property
+    def default_baseline(self) -> Tally:
+        """What the default's slot had counted before the ruleset was applied, or reset."""
+        baseline = self._meta.default_baseline
+        return Tally(baseline.packets, baseline.bytes)
+
+    def set_default_baseline(self, baseline: Tally) -> None:
+        """Raises BpfError."""
+        meta = self.map("meta")
+        meta[0] = {**_plain(meta[0]), "default_baseline": baseline._asdict()}
+
+    def kept(self, which: str = "ruleset") -> dict[str, int] | None:
+        """Where the ruleset, or the `previous` one, is kept (struct stored); None without one.
+
+        Raises NotOursError.
+        """
+        stored = getattr(self._meta, which)
+        if not stored.text:
+            return None
+        ids = {"text": stored.text, "ranges": stored.ranges}
+        if not set(ids.values()) <= set(self._map_ids):
+            raise NotOursError("the program's ruleset is kept in maps of others")
+        return ids | {"text_bytes": stored.text_bytes}
+
+    def kept_text(self, which: str = "ruleset") -> bytes | None:
+        """The text of the ruleset, or of the `previous` one; None without one.
+
+        Raises NotOursError, BpfError.
+        """
+        kept = self.kept(which)
+        return None if kept is None else self._content(kept["text"], kept["text_bytes"])
+
+    def kept_ranges(self, which: str = "ruleset") -> bytes:
+        """The ranges of its sets, with zeros behind. Raises NotOursError, BpfError."""
+        kept = self.kept(which)
+        return b"" if kept is None else self._content(kept["ranges"])
+
+    def _content(self, map_id: int, size: int | None = None) -> bytes:
+        with Map.from_id(map_id) as map_:
+            info = map_.info
+            whole = info.max_entries * STORED_BLOCK_BYTES
+            if (
+                info.type != MapType.ARRAY
+                or info.value_size != STORED_BLOCK_BYTES
+                or not (size or 0) <= whole <= _STORED_BYTES_MAX
+            ):
+                raise NotOursError(f"map {info.name} keeps no ruleset")
+            with map_.mmap() as memory:
+                return memory[: whole if size is None else size]
 
     def read(self) -> tuple[Counters, ...]:
         """What each possible CPU has counted, all in one system call. Raises BpfError."""
@@ -144,6 +162,13 @@ class RunningProgram(Owner):
 
     def close(self) -> None:
         self._stack.close()
+
+
+def _plain(record: Any) -> Any:
+    """A decoded struct as dictionaries, which can be encoded again."""
+    if not isinstance(record, Record):
+        return record
+    return {name: _plain(each) for name, each in vars(record).items()}
 
 
 def _our_maps(map_ids: tuple[int, ...], btf: Btf, stack: ExitStack) -> dict[str, Map]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -81,10 +81,24 @@ def read_rule(
     Raises BadRuleset: it has mistakes; all of them.
     """
     notes = Notes("")
-    rules = read_rules(notes, Items(0, 0, [from_data(rule)]), sets, now)
+    rules = _rules_of_data(notes, [rule], sets, now)
+    return rules[0], tuple(notes.warnings)
+
+
+def read_rules_from(
+    rules: Sequence[Mapping[str, Any]], sets: Collection[str], now: float
+) -> tuple[Rule, ...]:
+    """Rules as `read_rule` takes them, in their order. Raises BadRuleset."""
+    return _rules_of_data(Notes(""), rules, sets, now)
+
+
+def _rules_of_data(
+    notes: Notes, rules: Sequence[Mapping[str, Any]], sets: Collection[str], now: float
+) -> tuple[Rule, ...]:
+    made = read_rules(notes, Items(0, 0, [from_data(each) for each in rules]), sets, now)
     if notes.mistakes:
         raise BadRuleset(notes.mistakes)
-    return rules[0], tuple(notes.warnings)
+    return made
 
 
 def _ruleset(notes: Notes, root: Node, now: float, directory: str, name: str) -> Ruleset:

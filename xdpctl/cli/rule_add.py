@@ -1,0 +1,111 @@
+"""xdpctl rule add"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from xdpctl.cli.base import Command, interface_argument, session_of
+from xdpctl.cli.documents import heading, write_json
+from xdpctl.cli.rules_output import print_warnings, rule_text, warning_documents
+from xdpctl.cli.text import printable
+from xdpctl.datapath.interfaces import current_namespace, find_interface
+from xdpctl.errors import WrongUsage
+from xdpctl.rules.fields import FIELDS
+
+
+def _field_options(function: Any) -> Any:
+    """An option for each field of a rule, named as in the file."""
+    for field in reversed([*FIELDS.values()]):
+        function = click.option(
+            f"--{field.name.replace('_', '-')}",
+            field.name,
+            metavar=field.metavar,
+            multiple=True,
+            help=f"{field.help[0].upper()}{field.help[1:]}; as {field.examples[0]}.",
+        )(function)
+    return function
+
+
+@click.command(
+    cls=Command,
+    name="add",
+    short_help="Add a rule.",
+    examples=(
+        "xdpctl rule add eth0 drop --src 192.0.2.0/24 --proto tcp --dport 23",
+        "xdpctl rule add eth0 pass --src @office --before drop-3f9a --for 10m",
+    ),
+)
+@interface_argument()
+@click.argument("action", metavar="drop|pass", type=click.Choice(["drop", "pass"]))
+@_field_options
+@click.option("--name", metavar="NAME", help="Its name [default: made up, the same for the same].")
+@click.option("--before", metavar="RULE", help="Ahead of this one [default: behind the last].")
+@click.option("--for", "lifetime", metavar="TIME", help="How long it is in force, as 10m or 1h30m.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    interface: str,
+    action: str,
+    name: str | None,
+    before: str | None,
+    lifetime: str | None,
+    **fields: tuple[str, ...],
+) -> None:
+    """Add a rule behind the last one, or ahead of another. A value may be a list with commas, or
+    the option given several times: any of them matches. With ! before the first, none of them
+    does. All options together have to match.
+    """
+    from dataclasses import replace  # noqa: PLC0415
+
+    from xdpctl.datapath import rulesets  # noqa: PLC0415
+    from xdpctl.rules.canonical import with_names  # noqa: PLC0415
+    from xdpctl.rules.model import Rule, Ruleset  # noqa: PLC0415
+    from xdpctl.rules.reading import read_rule  # noqa: PLC0415
+    from xdpctl.rules.writing import fields_of  # noqa: PLC0415
+
+    found = find_interface(interface)
+    wanted: dict[str, Any] = {"action": action}
+    wanted |= {"name": name} if name else {}
+    wanted |= {"expires": lifetime} if lifetime else {}
+    wanted |= {key: _value(key, values) for key, values in fields.items() if values}
+    added: list[Rule] = []
+    notes: list[Any] = []
+
+    def add(running: Ruleset | None) -> Ruleset:
+        ruleset = running or rulesets.bare_counter()
+        names = [rule.name for rule in ruleset.rules]
+        rule, warnings = read_rule(wanted, {each.name for each in ruleset.sets}, time.time())
+        if name and name in names:
+            raise WrongUsage(f"{name}: a rule of that name is there", hint="another --name")
+        place = len(names)
+        if before is not None:
+            if before not in names:
+                raise WrongUsage(f"{before}: no such rule", hint=f"rules: {', '.join(names[:20])}")
+            place = names.index(before)
+        unnamed = rule if name else replace(rule, name="")
+        rules = with_names([*ruleset.rules[:place], unnamed, *ruleset.rules[place:]])
+        added.append(rules[place])
+        notes.extend(warnings)
+        return replace(ruleset, rules=rules)
+
+    rulesets.apply(found, add)
+    if session_of(context).json:
+        document = heading(found, current_namespace()) | {"rule": fields_of(added[0])}
+        write_json(document | {"warnings": warning_documents(notes)})
+        return
+    print_warnings(notes)
+    click.echo(printable(f"{found.name}: added {rule_text(fields_of(added[0]))}"))
+
+
+def _value(field: str, values: tuple[str, ...]) -> Any:
+    """A field's options as the value that a file would have."""
+    negated = values[0].startswith("!")
+    words = [values[0].removeprefix("!"), *values[1:]]
+    # Flags are written with commas themselves.
+    parts = words if field == "flags" else [part for word in words for part in word.split(",")]
+    value: Any = parts if len(parts) > 1 else parts[0]
+    return {"not": value} if negated else value

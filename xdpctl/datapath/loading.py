@@ -1,0 +1,119 @@
+"""Our program, loaded from the package: a counter, or one with a ruleset."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from xdpctl.datapath.counters import Tally
+from xdpctl.datapath.generation import Generation, configure, fill, write_once
+from xdpctl.datapath.program import (
+    PROGRAM_NAME,
+    SCHEMA_VERSION,
+    STORED_BLOCK_BYTES,
+    RunningProgram,
+)
+from xdpctl.errors import BadInstallation
+from xdpctl.pylibbpf import Map, Object, ObjectProgram
+
+BPF_OBJECT = os.path.join(os.path.dirname(__file__), os.pardir, "data", "xdpctl.bpf.o")
+
+_HANDED_ON = ("counters", "rule_counts")
+
+
+class Content(NamedTuple):
+    """What makes the program more than a counter.
+
+    Attributes:
+        generation: the ruleset's tables.
+        text, ranges: what is kept of the ruleset (xdpctl.rules.stored).
+        default_baseline: what the default's slot had counted before: packets, bytes.
+    """
+
+    generation: Generation
+    text: bytes
+    ranges: bytes
+    default_baseline: Tally
+
+
+@contextmanager
+def loaded_program(
+    offload_to: int | None = None,
+    content: Content | None = None,
+    successor_of: RunningProgram | None = None,
+) -> Iterator[ObjectProgram]:
+    """Our program in the kernel, with its `meta` bound to it, attached to nothing yet. Unless it
+    gets attached it is gone at the end, and so it is when we are killed.
+
+    Args:
+        offload_to: the index of the interface whose hardware is to run it.
+        content: the rules; without any it counts and passes everything.
+        successor_of: the program whose place it is to take: it goes on counting where that is, and
+            keeps that one's ruleset as the previous one.
+
+    Raises:
+        BadInstallation: the BPF object is not there.
+        PylibbpfError: libbpf or the kernel refuses.
+    """
+    try:
+        obj = Object.open(BPF_OBJECT, name=PROGRAM_NAME)
+    except FileNotFoundError:
+        raise BadInstallation(
+            f"the BPF object is missing: {BPF_OBJECT}", hint="in a checkout: make build"
+        ) from None
+    with obj:
+        program = obj.programs[PROGRAM_NAME]
+        if offload_to is not None:
+            program.set_ifindex(offload_to)
+            for each in obj.maps:
+                each.set_ifindex(offload_to)
+        configure(obj, content.generation if content else None)
+        if content is None:
+            obj.maps.text.set_autocreate(False)
+            obj.maps.ranges.set_autocreate(False)
+        else:
+            obj.maps.text.set_max_entries(_blocks(len(content.text)))
+            obj.maps.ranges.set_max_entries(_blocks(len(content.ranges)))
+        if successor_of is not None:
+            for name in _HANDED_ON:
+                obj.maps[name].reuse_fd(successor_of.map(name).fd)
+        obj.load()
+        if obj.btf is None or not program.info.btf_id:
+            # Nobody could find out later whose it is, and what its maps hold.
+            raise BadInstallation(
+                "the program has no BTF, either in its object or in this kernel",
+                hint="compile it with `clang -g`, and keep .BTF when stripping",
+            )
+        meta: dict[str, Any] = {
+            "magic": obj.btf.enum("meta_format")["META_MAGIC"],
+            "schema_version": SCHEMA_VERSION,
+            "attached_at_ns": successor_of.attached_at_ns if successor_of else time.time_ns(),
+        }
+        if content is not None:
+            fill(obj, content.generation)
+            meta["default_baseline"] = content.default_baseline._asdict()
+            meta["ruleset"] = _store(obj, program, content)
+        if successor_of is not None and (kept := successor_of.kept()) is not None:
+            meta["previous"] = kept
+            for map_id in (kept["text"], kept["ranges"]):
+                with Map.from_id(map_id) as map_:
+                    program.bind_map(map_.fd)
+        obj.maps.meta[0] = meta
+        program.bind_map(obj.maps.meta.fd)
+        yield program
+
+
+def _store(obj: Object, program: ObjectProgram, content: Content) -> dict[str, int]:
+    """struct stored, once the maps are written and bound."""
+    for map_, data in ((obj.maps.text, content.text), (obj.maps.ranges, content.ranges)):
+        write_once(map_, data)
+        program.bind_map(map_.fd)
+    ids = {name: obj.maps[name].info.id for name in ("text", "ranges")}
+    return ids | {"text_bytes": len(content.text)}
+
+
+def _blocks(size: int) -> int:
+    return max(1, -(-size // STORED_BLOCK_BYTES))

@@ -1,0 +1,282 @@
+"""The ruleset on an interface: read from the kernel, and swapped whole for another one.
+
+A change is a new generation: tables are built beside the running ones, a program bound to them is
+loaded, and put in the place of the old one by a compare-and-swap. Killed at any instant, what is
+there is the old ruleset or the new one. Writers take a lock besides: without it, of two who each
+add a rule to what they saw, one would have to start over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xdpctl.datapath.counters import Tally
+from xdpctl.datapath.generation import DEFAULT_SLOT, Generation, RuleEntry
+from xdpctl.datapath.hook import swap
+from xdpctl.datapath.interfaces import Interface, command_line
+from xdpctl.datapath.kernel import explained, require_privileges
+from xdpctl.datapath.loading import Content, loaded_program
+from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.datapath.snapshot import not_attached
+from xdpctl.errors import KernelRefused, WrongUsage
+from xdpctl.pylibbpf import xdp
+from xdpctl.rules.model import Action, Rule, Ruleset
+from xdpctl.rules.stored import StoredRuleset, from_text, to_ranges, to_ruleset, to_text
+
+if TYPE_CHECKING:
+    from xdpctl.rules.compiler import Compiled
+
+_VERDICTS = {Action.DROP: 1, Action.PASS: 2}  # enum xdp_action
+_OWN_NETNS = "/proc/thread-self/ns/net"
+_NO_TALLY = Tally(0, 0)
+
+
+class CountedRule(NamedTuple):
+    """A rule as in the file, and what it has counted since it was applied or reset."""
+
+    fields: Mapping[str, Any]
+    counted: Tally
+
+
+class CountedRuleset(NamedTuple):
+    """A ruleset, and what its rules and its default have counted."""
+
+    stored: StoredRuleset
+    rules: tuple[CountedRule, ...]
+    default: Tally
+
+
+def read_counted(interface: Interface) -> CountedRuleset | None:
+    """What is on an interface; None for a bare counter.
+
+    Raises NotAttached, NotStored, MissingPrivilege, KernelRefused.
+    """
+    with _running(interface) as (program, _):
+        stored = _stored(program)
+        if stored is None:
+            return None
+        counts = [_sum(each) for _, each in program.map("rule_counts").items()]
+        baselines = [_tally(each.baseline) for _, each in program.map("rules").items()]
+        rules = tuple(
+            CountedRule(fields, _less(_at(counts, slot), baseline))
+            for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
+        )
+        return CountedRuleset(stored, rules, _less(counts[DEFAULT_SLOT], program.default_baseline))
+
+
+def read_ruleset(interface: Interface, which: str = "ruleset") -> Ruleset | None:
+    """The ruleset on an interface with its sets, or the `previous` one; None without one.
+
+    Raises as `read_counted`.
+    """
+    with _running(interface) as (program, _):
+        return _ruleset(program, which)
+
+
+def apply(interface: Interface, change: Callable[[Ruleset | None], Ruleset]) -> Ruleset:
+    """Put in the place of the ruleset on an interface what `change` makes of it; returns that.
+
+    Args:
+        change: gets None of a bare counter. What it raises leaves everything as it was.
+
+    Raises:
+        NotAttached: our program is not on the interface.
+        TooManyClasses, TooManyCombinations: it cannot be compiled.
+        NotStored, MissingPrivilege, KernelRefused.
+    """
+    with _only_writer(), _running(interface) as (program, mode):
+        return _replace(interface, program, mode, change(_ruleset(program, "ruleset")))
+
+
+def roll_back(interface: Interface) -> Ruleset:
+    """Put the previous ruleset back, its sets as they were; returns it.
+
+    Raises KernelRefused where there is none, and as `apply`.
+    """
+    with _only_writer(), _running(interface) as (program, mode):
+        previous = _ruleset(program, "previous")
+        if previous is None:
+            raise KernelRefused(
+                f"{interface.name}: no ruleset was there before",
+                hint=f"{command_line('rule', 'list', interface.name)} shows what is there",
+            )
+        return _replace(interface, program, mode, previous)
+
+
+def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """Let rules, or all of them and the default, count from 0 again; returns their names.
+
+    Raises WrongUsage where there is no such rule, and as `apply`.
+    """
+    with _only_writer(), _running(interface) as (program, _):
+        stored = _stored(program)
+        known = [] if stored is None else [str(each["name"]) for each in stored.rules]
+        missing = [name for name in names if name not in known]
+        if stored is None or missing:
+            raise WrongUsage(f"{', '.join(missing) or interface.name}: no such rule")
+        totals = [_sum(each) for _, each in program.map("rule_counts").items()]
+        entries = program.map("rules")
+        for index, (name, slot) in enumerate(zip(known, stored.slots, strict=True)):
+            if not names or name in names:
+                entries[index] = {
+                    **vars(entries[index]),
+                    "baseline": _at(totals, slot)._asdict(),
+                }
+        if not names:
+            program.set_default_baseline(totals[DEFAULT_SLOT])
+        return tuple(names or known)
+
+
+def bare_counter() -> Ruleset:
+    """What an interface without a ruleset does, as a ruleset."""
+    return Ruleset("ruleset", malformed=Action.PASS)
+
+
+def _replace(
+    interface: Interface, program: RunningProgram, mode: xdp.Mode, ruleset: Ruleset
+) -> Ruleset:
+    content = content_of(ruleset, program)
+    with (
+        explained(interface.name),
+        loaded_program(content=content, successor_of=program) as loaded,
+    ):
+        swap(interface, mode, loaded.fd, program.fd)
+    return ruleset
+
+
+def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Content:
+    """What a program with the ruleset needs, in the place of another program or of none.
+
+    Raises TooManyClasses, TooManyCombinations, NotStored, BpfError.
+    """
+    from xdpctl.rules.canonical import digest_of  # noqa: PLC0415
+    from xdpctl.rules.compiler import compile_ruleset  # noqa: PLC0415 - NumPy
+
+    compiled = compile_ruleset(ruleset)
+    slots, counts = _slots(ruleset.rules, program)
+    text = to_text(ruleset, digest_of(ruleset), slots, time.time_ns())
+    return Content(
+        _generation(compiled, ruleset, slots, counts),
+        text,
+        to_ranges(ruleset),
+        counts.get(DEFAULT_SLOT, _NO_TALLY),
+    )
+
+
+def _generation(
+    compiled: Compiled, ruleset: Ruleset, slots: Sequence[int], counts: Mapping[int, Tally]
+) -> Generation:
+    # The data plane's clock goes on while the machine sleeps, as the one on the wall does.
+    boot_ns, now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns()
+    entries = [
+        RuleEntry(
+            _VERDICTS[rule.action],
+            slot,
+            0 if rule.expires is None else max(1, rule.expires * 10**9 - now_ns + boot_ns),
+            counts.get(slot, _NO_TALLY),
+        )
+        for rule, slot in zip(ruleset.rules, slots, strict=True)
+    ]
+    return Generation(
+        compiled,
+        entries,
+        drop_malformed=ruleset.malformed is Action.DROP,
+        drop_by_default=ruleset.default is Action.DROP,
+    )
+
+
+def _slots(
+    rules: Sequence[Rule], program: RunningProgram | None
+) -> tuple[list[int], dict[int, Tally]]:
+    """A slot for each rule, its own where a rule of that name is there already; and the baselines
+    of all: what the slots have counted before, of the rules that are new, and of the old ones what
+    it was for them."""
+    if program is None:
+        return list(range(1, len(rules) + 1)), {}
+    totals = [_sum(each) for _, each in program.map("rule_counts").items()]
+    current, previous = _stored(program), _stored(program, "previous")
+    kept: dict[str, int] = {}
+    baselines: dict[int, Tally] = {DEFAULT_SLOT: totals[DEFAULT_SLOT]}
+    if current is not None:
+        baselines[DEFAULT_SLOT] = program.default_baseline
+        kept = {str(f["name"]): slot for f, slot in zip(current.rules, current.slots, strict=True)}
+        entries = [_tally(each.baseline) for _, each in program.map("rules").items()]
+        before = dict(zip(current.slots, entries, strict=False))
+        baselines |= {slot: before.get(slot, _NO_TALLY) for slot in kept.values()}
+    taken = {DEFAULT_SLOT, *kept.values(), *(previous.slots if previous else ())}
+    free = (slot for slot in range(len(totals)) if slot not in taken)
+    slots = []
+    for rule in rules:
+        slot = kept.get(rule.name)
+        if slot is None:
+            slot = next(free)
+            baselines[slot] = totals[slot]
+        slots.append(slot)
+    return slots, baselines
+
+
+def _stored(program: RunningProgram, which: str = "ruleset") -> StoredRuleset | None:
+    text = program.kept_text(which)
+    return None if text is None else from_text(text)
+
+
+def _ruleset(program: RunningProgram, which: str) -> Ruleset | None:
+    stored = _stored(program, which)
+    if stored is None:
+        return None
+    return to_ruleset(stored, program.kept_ranges(which), time.time())
+
+
+@contextmanager
+def _running(interface: Interface) -> Iterator[tuple[RunningProgram, xdp.Mode]]:
+    """Our program on an interface, and its mode."""
+    require_privileges()
+    with explained(interface.name):
+        for attached in xdp.query(interface.ifindex):
+            try:
+                program = RunningProgram(attached.program_id)
+            except NotOursError:
+                continue
+            with program:
+                yield program, attached.mode
+                return
+    raise not_attached(interface.name)
+
+
+@contextmanager
+def _only_writer() -> Iterator[None]:
+    """Of all that change rulesets in this network namespace; the lock ends with the process.
+
+    The namespace itself is what is locked: there is no file that could be left behind, or be
+    somebody else's.
+    """
+    try:
+        descriptor = os.open(_OWN_NETNS, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelRefused(f"{_OWN_NETNS}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sum(cpus: Sequence[Any]) -> Tally:
+    return Tally(sum(each.packets for each in cpus), sum(each.bytes for each in cpus))
+
+
+def _tally(record: Any) -> Tally:
+    return Tally(record.packets, record.bytes)
+
+
+def _at(counts: Sequence[Tally], slot: int) -> Tally:
+    return counts[slot] if slot < len(counts) else _NO_TALLY
+
+
+def _less(count: Tally, baseline: Tally) -> Tally:
+    return Tally(count.packets - baseline.packets, count.bytes - baseline.bytes)

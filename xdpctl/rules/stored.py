@@ -1,0 +1,168 @@
+"""A ruleset as it is kept in the kernel beside the program: a JSON text, and its sets' ranges.
+
+Class tables cannot give prefixes back, nor rules their spelling: what later commands show and
+change is read from here. Whoever may write to the maps may write anything: all of it is checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from xdpctl.errors import XdpctlError
+from xdpctl.rules.model import RULES_MAX, Action, NamedSet, Ruleset
+from xdpctl.rules.writing import fields_of
+
+_IPV4_RANGE_BYTES, _IPV6_RANGE_BYTES = 8, 32
+_SETS_MAX = 1024
+
+
+class NotStored(XdpctlError):
+    """What is kept beside the program is not what we keep there."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the ruleset in the kernel cannot be read: {what}",
+            hint="apply a rules file anew",
+        )
+
+
+class StoredSet(NamedTuple):
+    """What is known of a set without its ranges, of which there are `ipv4` and `ipv6`."""
+
+    name: str
+    source: str | None
+    digest: str
+    prefixes: int
+    ipv4: int
+    ipv6: int
+
+
+class StoredRuleset(NamedTuple):
+    """A ruleset without the contents of its sets.
+
+    Attributes:
+        rules: each as in the file, its name and action first.
+        slots: of the rules, where the data plane counts their packets.
+        applied_at_ns: on CLOCK_REALTIME.
+    """
+
+    name: str
+    digest: str
+    applied_at_ns: int
+    default: str
+    malformed: str
+    sets: tuple[StoredSet, ...]
+    rules: tuple[Mapping[str, Any], ...]
+    slots: tuple[int, ...]
+
+
+def to_text(ruleset: Ruleset, digest: str, slots: Sequence[int], applied_at_ns: int) -> bytes:
+    """The JSON text."""
+    sets = [
+        StoredSet(
+            each.name, each.source, each.digest, each.prefixes, len(each.ipv4), len(each.ipv6)
+        )._asdict()
+        for each in ruleset.sets
+    ]
+    document = {
+        "name": ruleset.name,
+        "digest": digest,
+        "applied_at_ns": applied_at_ns,
+        "default": str(ruleset.default),
+        "malformed": str(ruleset.malformed),
+        "sets": sets,
+        "rules": [fields_of(rule) for rule in ruleset.rules],
+        "slots": list(slots),
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def from_text(text: bytes) -> StoredRuleset:
+    """Raises NotStored."""
+    try:
+        document = json.loads(text)
+        stored = StoredRuleset(
+            _text(document["name"]),
+            _text(document["digest"]),
+            _number(document["applied_at_ns"]),
+            str(Action(document["default"])),
+            str(Action(document["malformed"])),
+            tuple(_set(each) for each in document["sets"]),
+            tuple(_rule(each) for each in document["rules"]),
+            tuple(_number(each) for each in document["slots"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotStored(str(error) or "it is no JSON") from None
+    if len(stored.rules) != len(stored.slots) or len(stored.rules) > RULES_MAX:
+        raise NotStored(f"{len(stored.rules)} rules, {len(stored.slots)} slots")
+    if len(stored.sets) > _SETS_MAX:
+        raise NotStored(f"{len(stored.sets)} sets")
+    return stored
+
+
+def to_ranges(ruleset: Ruleset) -> bytes:
+    """The ranges of all sets, in host byte order: IPv6 of the first set, its IPv4, and so on."""
+    return b"".join(part.tobytes() for each in ruleset.sets for part in (each.ipv6, each.ipv4))
+
+
+def to_ruleset(stored: StoredRuleset, ranges: bytes | memoryview, now: float) -> Ruleset:
+    """The ruleset, its sets included. Raises NotStored."""
+    from xdpctl.rules.mistakes import BadRuleset  # noqa: PLC0415
+    from xdpctl.rules.reading import read_rules_from  # noqa: PLC0415 - YAML and NumPy
+
+    sets = tuple(_sets(stored, ranges))
+    try:
+        rules = read_rules_from(stored.rules, {each.name for each in sets}, now)
+    except BadRuleset as error:
+        raise NotStored(error.message) from None
+    default, malformed = Action(stored.default), Action(stored.malformed)
+    return Ruleset(stored.name, default, malformed, sets, rules)
+
+
+def _sets(stored: StoredRuleset, ranges: bytes | memoryview) -> Iterator[NamedSet]:
+    import numpy as np  # noqa: PLC0415
+
+    at = 0
+    for each in stored.sets:
+        ipv6_bytes, ipv4_bytes = each.ipv6 * _IPV6_RANGE_BYTES, each.ipv4 * _IPV4_RANGE_BYTES
+        if at + ipv6_bytes + ipv4_bytes > len(ranges):
+            raise NotStored(f"set {each.name} is cut short")
+        ipv6 = np.frombuffer(ranges, np.uint64, each.ipv6 * 4, at).reshape(-1, 2, 2).copy()
+        at += ipv6_bytes
+        ipv4 = np.frombuffer(ranges, np.uint32, each.ipv4 * 2, at).reshape(-1, 2).copy()
+        at += ipv4_bytes
+        if not (ipv4[:, 0] <= ipv4[:, 1]).all() or not (ipv4[:-1, 1] < ipv4[1:, 0]).all():
+            raise NotStored(f"set {each.name} is out of order")
+        yield NamedSet(each.name, ipv4, ipv6, each.digest, each.source, each.prefixes)
+
+
+def _set(document: Any) -> StoredSet:
+    source = document["source"]
+    return StoredSet(
+        _text(document["name"]),
+        None if source is None else _text(source),
+        _text(document["digest"]),
+        *(_number(document[key]) for key in ("prefixes", "ipv4", "ipv6")),
+    )
+
+
+def _rule(document: Any) -> Mapping[str, Any]:
+    if not isinstance(document, dict):
+        raise TypeError("a rule is no object")
+    _text(document["name"])
+    Action(document["action"])
+    return document
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise TypeError(f"{value!r} is no number")
+    return value
