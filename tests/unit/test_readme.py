@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from xdpctl.cli import lab, rule
+from xdpctl.cli import set as set_
 from xdpctl.cli.base import COMMANDS
-from xdpctl.cli.lab import COMMANDS as LAB_COMMANDS
 
+GROUPS = {"lab": lab, "rule": rule, "set": set_}
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -29,8 +31,8 @@ def test_every_command_and_make_target_named_exists() -> None:
         words = line.strip().split()
         if line.startswith("    ") and words[:1] == ["xdpctl"]:
             assert words[1] in verbs
-            if words[1] == "lab":
-                assert words[2] in LAB_COMMANDS
+            if words[1] in GROUPS:
+                assert words[2] in GROUPS[words[1]].COMMANDS
         if line.startswith("    ") and words[:1] == ["make"]:
             assert f"\n{words[1]}:" in makefile
 
@@ -41,11 +43,26 @@ def test_files_that_are_linked_to_exist() -> None:
         assert (ROOT / target).exists(), target
 
 
+EXAMPLES = {
+    block.partition("name: ")[2].split()[0]: block.partition("```")[0]
+    for block in README.split("```yaml\n")[1:]
+}
+
+
+def test_example_of_a_rules_file_is_one(tmp_path: Path) -> None:
+    from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415
+
+    (tmp_path / "edge.yaml").write_text(EXAMPLES["edge"], encoding="utf-8")
+    (tmp_path / "spamhaus_drop.netset").write_text("198.51.100.0/24\n", encoding="utf-8")
+    ruleset = read_ruleset(str(tmp_path / "edge.yaml"), 0).ruleset
+    assert (ruleset.name, len(ruleset.rules), len(ruleset.sets)) == ("edge", 3, 2)
+
+
 def test_example_of_a_lab_file_describes_a_lab(tmp_path: Path) -> None:
     from netns_lab.topology_file import load  # noqa: PLC0415
 
     example = tmp_path / "lab.yaml"
-    example.write_text(README.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    example.write_text(EXAMPLES["office"], encoding="utf-8")
     name, topology = load(example)
     assert name == "office"
     assert [host.name for host in topology.hosts] == ["client", "server", "router", "switch"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +17,9 @@ from xdpctl.cli.watching import stop_signals, watch
 from xdpctl.datapath.hook import AttachResult, RequestedMode, attach, detach, mode_name
 from xdpctl.datapath.interfaces import Interface, current_namespace, find_interface
 from xdpctl.errors import ForeignProgram, NoSuchInterface, NotAttached, XdpctlError
+
+if TYPE_CHECKING:
+    from xdpctl.datapath.loading import Content
 
 _MODES = {mode.name.lower(): mode for mode in RequestedMode} | {
     "native": RequestedMode.DRIVER,
@@ -49,6 +54,7 @@ class _ModeName(click.Choice[str]):
 )
 @click.option("-N", "mode", flag_value="driver", help="Driver mode, as --mode driver.")
 @click.option("-S", "mode", flag_value="skb", help="SKB mode, as --mode skb.")
+@click.option("--rules", "file", metavar="FILE", help="Start with the rules of this file.")
 @click.option("--force", is_flag=True, help="Replace another program; change the mode of ours.")
 @watch_option("Show rates, and detach at the end (Ctrl-C).")
 @click.pass_context
@@ -56,31 +62,52 @@ def command(
     context: click.Context,
     interfaces: tuple[str, ...],
     mode: str,
+    file: str | None,
     force: bool,
     watch_seconds: float | None,
 ) -> None:
     """Attach the packet counter to interfaces. It stays when this command has ended, and what it
     counts is there until it is detached. Of several interfaces all are attached, or none.
 
-    Automatic mode takes driver mode, and SKB mode where the driver refuses.
+    Automatic mode takes driver mode, and SKB mode where the driver refuses. With --rules not one
+    packet passes before the rules are there.
     """
     found = [find_interface(name) for name in dict.fromkeys(interfaces)]
     session = session_of(context)
+    put = partial(
+        attach,
+        requested=_MODES[mode.lower()],
+        force=force,
+        content=None if file is None else _content(file),
+    )
     if watch_seconds is None:
-        _report(_attach_all(found, _MODES[mode.lower()], force), session)
+        _report(_attach_all(found, put), session)
         return
-    _attach_and_watch(found, _MODES[mode.lower()], force, watch_seconds, session)
+    _attach_and_watch(found, put, watch_seconds, session)
+
+
+def _content(file: str) -> Content:
+    import time  # noqa: PLC0415 - as all here, for --rules
+
+    from xdpctl.cli.rules_output import print_warnings  # noqa: PLC0415
+    from xdpctl.datapath.rulesets import content_of  # noqa: PLC0415
+    from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
+
+    reading = read_ruleset(file, time.time())
+    print_warnings(reading.warnings)
+    return content_of(reading.ruleset)
 
 
 Attached = list[tuple[Interface, AttachResult]]
+Attach = Callable[[Interface], AttachResult]
 
 
-def _attach_all(interfaces: list[Interface], mode: RequestedMode, force: bool) -> Attached:
+def _attach_all(interfaces: list[Interface], put: Attach) -> Attached:
     """All of them or none: when one is refused, those attached before it are detached again."""
     done: Attached = []
     try:
         for interface in interfaces:
-            done.append((interface, attach(interface, mode, force=force)))
+            done.append((interface, put(interface)))
     except XdpctlError:
         _detach_new(done)
         raise
@@ -97,13 +124,12 @@ def _detach_new(attached: Attached) -> None:
 
 def _attach_and_watch(
     interfaces: list[Interface],
-    mode: RequestedMode,
-    force: bool,
+    put: Attach,
     seconds: float,
     session: Session,
 ) -> None:
     with stop_signals() as stop:
-        attached = _attach_all(interfaces, mode, force)
+        attached = _attach_all(interfaces, put)
         try:
             _report(attached, session)
             # Scrolls, as xdp1 does: what was said of attaching stays in sight.

@@ -25,9 +25,12 @@ WATCH_SECONDS_MIN = 0.1
 COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
     "See what it counts": ("stats", "histogram"),
-    "Filter with rules": ("rule", "check", "apply", "diff", "rollback"),
+    "Filter with rules": ("apply", "diff", "rollback", "check", "rule", "set"),
     "Build a lab": ("lab",),
 }
+
+# Other names of a command that are ours.
+ALIASES = {"rules": "rule_list"}
 
 # What other tools and other habits call our verbs.
 FOREIGN_VERBS = {
@@ -134,9 +137,10 @@ class Program(click.Group):
         return [name for names in COMMANDS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in self.list_commands(ctx) and cmd_name not in ALIASES:
             return None
-        command: click.Command = import_module(f"xdpctl.cli.{cmd_name}").command
+        module = ALIASES.get(cmd_name, cmd_name)
+        command: click.Command = import_module(f"xdpctl.cli.{module}").command
         return command
 
     def resolve_command(

@@ -19,7 +19,7 @@ DIFFERENT = 1
     name="diff",
     short_help="Compare a rules file with what is running.",
     examples=(
-        "xdpctl diff eth0 edge.yaml          what apply would change; exit code 1 if anything",
+        "xdpctl diff eth0 edge.yaml          what applying it would change",
         "xdpctl diff eth0 edge.yaml --json   for a script",
     ),
 )

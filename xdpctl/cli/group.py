@@ -24,7 +24,8 @@ class CommandGroup(click.Group):
     ) -> None:
         """`members` are in the order of the help, `foreign_verbs` what others call them."""
         settings.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
-        super().__init__(*arguments, invoke_without_command=True, **settings)
+        settings["invoke_without_command"] = True
+        super().__init__(*arguments, **settings)
         self.members = members
         self._foreign_verbs = foreign_verbs
         self.params += common_options()

@@ -22,8 +22,8 @@ EXAMPLES = """\b
 Examples:
   xdpctl attach eth0                  count packets by protocol, from now on
   xdpctl stats eth0 --watch           what comes in, every 2 seconds
-  xdpctl status                       where a program is attached, and whose
-  xdpctl histogram eth0 -n lab1       packet sizes, in network namespace lab1
+  xdpctl rule add eth0 drop --proto udp --dport 9
+  xdpctl rules eth0 -n lab1           in network namespace lab1, with packets
   xdpctl detach eth0                  leave the interface as it was
 """
 
@@ -37,7 +37,7 @@ Examples:
 @click.version_option(__version__, "--version", "-V", message="%(prog)s %(version)s")
 @click.pass_context
 def xdpctl(context: click.Context) -> None:
-    """Count packets at the XDP hook, before the rest of the kernel sees them."""
+    """Count and filter packets at the XDP hook, before the rest of the kernel sees them."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -32,7 +32,7 @@ _FOREIGN_VERBS = {
     epilog=paragraph(
         "Examples:",
         "xdpctl rule list eth0               in their order, with packets and bytes",
-        "xdpctl rule add eth0 drop --proto udp --dport 9",
+        "xdpctl rule reset eth0              all of them count from 0",
     ),
 )
 @click.pass_context

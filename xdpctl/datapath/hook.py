@@ -119,6 +119,8 @@ def attach(
         present = occupants(interface)
         _refuse_foreign(interface, present, force)
         ours = next((each for each in present if each.ours), None)
+        if content and (ours or requested is RequestedMode.HW):
+            raise _no_place_for_rules(interface, ours)
         if ours and requested.value in (None, ours.mode):
             return AttachResult(ours.mode, ours.program_id, True, None, ours.attached_at_ns)
         if ours and not force:
@@ -143,6 +145,15 @@ def attach(
                 if not _changed_meanwhile(interface, present, error):
                     raise _owned_by_link(interface, error) from error
     raise KernelRefused(f"{interface.name}: somebody else keeps changing its XDP program")
+
+
+def _no_place_for_rules(interface: Interface, ours: Occupant | None) -> KernelRefused:
+    if ours is None:
+        return KernelRefused(f"{interface.name}: rules run in driver and SKB mode")
+    return KernelRefused(
+        f"{interface.name}: already attached",
+        hint=f"put the rules in place with: {command_line('apply', interface.name, 'FILE')}",
+    )
 
 
 def _put(

@@ -1,0 +1,55 @@
+"""What `xdpctl set add` and `set remove` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from xdpctl.cli.documents import heading, write_json
+from xdpctl.cli.text import printable
+from xdpctl.datapath.interfaces import current_namespace, find_interface
+from xdpctl.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from xdpctl.rules.model import NamedSet, Ruleset
+    from xdpctl.rules.values import AddressRange
+
+
+def change_set(
+    interface: str,
+    name: str,
+    prefixes: tuple[str, ...],
+    operation: Callable[[NamedSet, Iterable[AddressRange]], NamedSet],
+    *,
+    json: bool,
+) -> None:
+    """Put what `operation` makes of a set in its place, and say how large it is."""
+    from xdpctl.datapath import rulesets  # noqa: PLC0415
+    from xdpctl.rules.values import BadValue, parse_address  # noqa: PLC0415
+
+    found = find_interface(interface)
+    try:
+        ranges = [parse_address(each) for each in prefixes]
+    except BadValue as error:
+        raise WrongUsage(str(error)) from None
+
+    def change(running: Ruleset | None) -> Ruleset:
+        ruleset = running or rulesets.bare_counter()
+        known = [each.name for each in ruleset.sets]
+        if name not in known:
+            hint = f"sets: {', '.join(known)}" if known else "sets come with a rules file"
+            raise WrongUsage(f"{name}: no such set", hint=hint)
+        sets = tuple(
+            operation(each, ranges) if each.name == name else each for each in ruleset.sets
+        )
+        return replace(ruleset, sets=sets)
+
+    made = rulesets.apply(found, change).set_named(name)
+    if json:
+        document = heading(found, current_namespace())
+        write_json(document | {"name": name, "prefixes": made.prefixes})
+        return
+    click.echo(printable(f"{found.name}: set {name} has {made.prefixes:,} prefixes"))
