@@ -136,6 +136,8 @@ enum meta_format {
 struct stored {
 	__u32 text;
 	__u32 ranges;
+	__u32 rules; /* whose baselines are wanted again when a rule comes back */
+	__u32 unused;
 	__u64 text_bytes;
 };
 

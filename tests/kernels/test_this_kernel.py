@@ -7,11 +7,14 @@ program.
 from __future__ import annotations
 
 import platform
+from random import Random
 
 import pytest
 
 from netns_lab import Lab
 from tests.bpf.counting import PASS, bench
+from tests.bpf.test_classifier import agree
+from tests.edges import frame, ruleset
 from tests.oracle import parse
 from tests.packets import PACKETS
 from xdpctl.datapath.hook import RequestedMode, attach, detach, occupants
@@ -49,6 +52,15 @@ def test_frames_on_a_wire_are_counted_as_described(mode: RequestedMode) -> None:
             (gone,) = detach(interface)
             assert gone.ours and gone.mode is mode.value
             assert occupants(interface) == ()
+
+
+@pytest.mark.parametrize("rules", [1, 5, 64, 65, 1000])
+def test_verdicts_are_those_of_the_reference_model(rules: int) -> None:
+    """A compiler or verifier may get one wrong and load all the same."""
+    random = Random(rules)
+    for _ in range(4):
+        made = ruleset(random, rules)
+        agree(made, [frame(random, made) for _ in range(150)])
 
 
 def assert_counted(snapshot: Snapshot, frames: list[bytes]) -> None:

@@ -98,7 +98,7 @@ def loaded_program(
             meta["ruleset"] = _store(obj, program, content)
         if successor_of is not None and (kept := successor_of.kept()) is not None:
             meta["previous"] = kept
-            for map_id in (kept["text"], kept["ranges"]):
+            for map_id in (kept["text"], kept["ranges"], kept["rules"]):
                 with Map.from_id(map_id) as map_:
                     program.bind_map(map_.fd)
         obj.maps.meta[0] = meta
@@ -111,7 +111,7 @@ def _store(obj: Object, program: ObjectProgram, content: Content) -> dict[str, i
     for map_, data in ((obj.maps.text, content.text), (obj.maps.ranges, content.ranges)):
         write_once(map_, data)
         program.bind_map(map_.fd)
-    ids = {name: obj.maps[name].info.id for name in ("text", "ranges")}
+    ids = {name: obj.maps[name].info.id for name in ("text", "ranges", "rules")}
     return ids | {"text_bytes": len(content.text)}
 
 

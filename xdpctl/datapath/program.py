@@ -121,7 +121,7 @@ class RunningProgram(Owner):
         stored = getattr(self._meta, which)
         if not stored.text:
             return None
-        ids = {"text": stored.text, "ranges": stored.ranges}
+        ids = {"text": stored.text, "ranges": stored.ranges, "rules": stored.rules}
         if not set(ids.values()) <= set(self._map_ids):
             raise NotOursError("the program's ruleset is kept in maps of others")
         return ids | {"text_bytes": stored.text_bytes}
@@ -138,6 +138,23 @@ class RunningProgram(Owner):
         """The ranges of its sets, with zeros behind. Raises NotOursError, BpfError."""
         kept = self.kept(which)
         return b"" if kept is None else self._content(kept["ranges"])
+
+    def kept_rules(self, which: str = "ruleset") -> Map:
+        """The rules as the data plane has them; owned by this object. Raises NotOursError."""
+        kept = self.kept(which)
+        if kept is None:
+            raise NotOursError("the program has no rules")
+        return self._stack.enter_context(Map.from_id(kept["rules"], self._btf))
+
+    def kept_baselines(self, which: str = "ruleset") -> list[Tally]:
+        """What the slots of its rules had counted before. Raises NotOursError, BpfError."""
+        try:
+            return [
+                Tally(each.baseline.packets, each.baseline.bytes)
+                for _, each in self.kept_rules(which).items()
+            ]
+        except AttributeError:
+            raise NotOursError("the program's rules are laid out otherwise") from None
 
     def _content(self, map_id: int, size: int | None = None) -> bytes:
         with Map.from_id(map_id) as map_:

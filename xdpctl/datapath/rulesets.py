@@ -61,7 +61,7 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
         if stored is None:
             return None
         counts = [_sum(each) for _, each in program.map("rule_counts").items()]
-        baselines = [_tally(each.baseline) for _, each in program.map("rules").items()]
+        baselines = program.kept_baselines()
         rules = tuple(
             CountedRule(fields, _less(_at(counts, slot), baseline))
             for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
@@ -120,7 +120,7 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
         if stored is None or missing:
             raise WrongUsage(f"{', '.join(missing) or interface.name}: no such rule")
         totals = [_sum(each) for _, each in program.map("rule_counts").items()]
-        entries = program.map("rules")
+        entries = program.kept_rules()
         for index, (name, slot) in enumerate(zip(known, stored.slots, strict=True)):
             if not names or name in names:
                 entries[index] = {
@@ -199,16 +199,15 @@ def _slots(
     if program is None:
         return list(range(1, len(rules) + 1)), {}
     totals = [_sum(each) for _, each in program.map("rule_counts").items()]
-    current, previous = _stored(program), _stored(program, "previous")
     kept: dict[str, int] = {}
     baselines: dict[int, Tally] = {DEFAULT_SLOT: totals[DEFAULT_SLOT]}
-    if current is not None:
-        baselines[DEFAULT_SLOT] = program.default_baseline
-        kept = {str(f["name"]): slot for f, slot in zip(current.rules, current.slots, strict=True)}
-        entries = [_tally(each.baseline) for _, each in program.map("rules").items()]
-        before = dict(zip(current.slots, entries, strict=False))
-        baselines |= {slot: before.get(slot, _NO_TALLY) for slot in kept.values()}
-    taken = {DEFAULT_SLOT, *kept.values(), *(previous.slots if previous else ())}
+    for which in ("previous", "ruleset"):  # of a rule that is in both the running one's is newer
+        stored = _stored(program, which)
+        if stored is not None:
+            kept |= {str(f["name"]): s for f, s in zip(stored.rules, stored.slots, strict=True)}
+            baselines |= dict(zip(stored.slots, program.kept_baselines(which), strict=False))
+            baselines[DEFAULT_SLOT] = program.default_baseline
+    taken = {DEFAULT_SLOT, *kept.values()}
     free = (slot for slot in range(len(totals)) if slot not in taken)
     slots = []
     for rule in rules:
@@ -268,10 +267,6 @@ def _only_writer() -> Iterator[None]:
 
 def _sum(cpus: Sequence[Any]) -> Tally:
     return Tally(sum(each.packets for each in cpus), sum(each.bytes for each in cpus))
-
-
-def _tally(record: Any) -> Tally:
-    return Tally(record.packets, record.bytes)
 
 
 def _at(counts: Sequence[Tally], slot: int) -> Tally:
