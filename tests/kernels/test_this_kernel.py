@@ -65,11 +65,11 @@ def test_verdicts_are_those_of_the_reference_model(rules: int) -> None:
 
 def assert_counted(snapshot: Snapshot, frames: list[bytes]) -> None:
     expected: dict[str, tuple[int, int]] = {}
-    for frame in frames:
-        protocol = parse(frame).protocol
+    for each in frames:
+        protocol = parse(each).protocol
         name = protocol_name(int(protocol)) if protocol.isdigit() else protocol
         packets, length = expected.get(name, (0, 0))
-        expected[name] = (packets + 1, length + len(frame))
+        expected[name] = (packets + 1, length + len(each))
     counted = zip(snapshot.names.protocols, snapshot.total.protocols, strict=True)
     assert {name: tuple(tally) for name, tally in counted if tally.packets} == expected
     assert snapshot.total.total.packets == len(frames)

@@ -233,7 +233,7 @@ def test_of_several_interfaces_all_are_attached_or_none(pair: Pair) -> None:
 
 def test_killed_before_any_call_attach_has_happened_or_not(pair: Pair) -> None:
     loaded = Loaded()
-    for nth in range(1, 200):
+    for nth in range(1, 1000):
         done = pair.right.run([sys.executable, "-c", SUICIDAL, str(nth)], check=False)
         present = xdpctl_json(pair.right, "status")
         assert all(row["ours"] and row["attached_at"] for row in present)

@@ -88,7 +88,7 @@ class ObjectMap(_Part, MapAccess):
         _Part.__init__(self, pointer, life)
         self._btf = btf
         self.name: str = lib.bpf_map__name(pointer).decode(errors="replace")
-        self._describe(self._declared())
+        self._describe_declared()
 
     def _declared(self) -> MapInfo:
         pointer = self._pointer
@@ -105,10 +105,10 @@ class ObjectMap(_Part, MapAccess):
             btf_value_type_id=lib.bpf_map__btf_value_type_id(pointer),
         )
 
-    def _describe(self, info: MapInfo) -> None:
-        # After load the kernel's numbers count, but the types are those of the object's own BTF.
+    def _describe_declared(self) -> None:
         declared = self._declared()
-        MapAccess.__init__(self, info, *codecs_of(declared, self._btf))
+        self._codecs = codecs_of(declared, self._btf)
+        MapAccess.__init__(self, declared, *self._codecs)
 
     @property
     def fd(self) -> int:
@@ -118,7 +118,7 @@ class ObjectMap(_Part, MapAccess):
 
     def _adjust(self, call: Callable[..., int], value: int) -> None:
         call(self._pointer, value, subject=self._subject)
-        self._describe(self._declared())
+        self._describe_declared()
 
     def set_max_entries(self, entries: int) -> None:
         """Before load. Raises BpfError (EBUSY afterwards)."""
@@ -147,4 +147,5 @@ class ObjectMap(_Part, MapAccess):
             fd = self.fd
         except BpfError:
             return  # autocreate is off
-        self._describe(map_info(fd))
+        # The kernel's numbers count now, but the types are those of the object's own BTF.
+        MapAccess.__init__(self, map_info(fd), *self._codecs)
