@@ -37,7 +37,8 @@ class Kernel:
         for map_id in self._program.info.map_ids:
             with Map.from_id(map_id) as found:
                 if found.info.name == "rule_counts":
-                    return [sum(cpu.packets for cpu in value) for _, value in found.items()]
+                    counts = sorted(found.lookup_batch(found.info.max_entries))
+                    return [sum(cpu.packets for cpu in value) for _, value in counts]
         raise AssertionError("no rule_counts")
 
     def drop_reasons(self) -> Counter[str]:

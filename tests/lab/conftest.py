@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,36 @@ from tests.lab.private_labs import XDPCTL, PrivateLabs
 from xdpctl.pylibbpf.clang import compile_file
 
 OBJECTS = Path(__file__).parent / "objects"
+
+
+SUICIDAL = """
+import os, re, signal, sys
+from xdpctl.cli.main import main
+from xdpctl.pylibbpf import _lib
+
+left = int(sys.argv[1])
+checked = _lib.Library._checked
+
+def counting(self, c_function, signature):
+    function = checked(self, c_function, signature)
+    if signature.fails is _lib.Fails.NEVER or re.search("_get_|lookup|query", signature.name):
+        return function  # it changes nothing
+    def call(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return call
+
+_lib.Library._checked = counting
+main(sys.argv[2:])
+"""
+
+
+def killed_before(nth: int) -> list[str]:
+    """`xdpctl`, killed before its nth call of libbpf that can change something."""
+    return [sys.executable, "-c", SUICIDAL, str(nth)]
 
 
 def xdpctl(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:

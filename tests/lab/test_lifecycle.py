@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,37 +14,15 @@ import pytest
 
 from netns_lab import Host
 from netns_lab.fixtures import Pair
-from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_json
+from tests.lab.conftest import XDPCTL, killed_before, xdpctl, xdpctl_json
 from tests.packets import IPV4, UDP, eth, ipv4
 from xdpctl.pylibbpf import Object, Program, program_ids, xdp
 from xdpctl.pylibbpf.xdp import Mode
 
 FRAME = eth(IPV4, ipv4(17, UDP))
 
+
 # Attaches, and kills itself with SIGKILL right before its nth call of libbpf.
-SUICIDAL = """
-import os, signal, sys
-from xdpctl.cli.main import main
-from xdpctl.pylibbpf import _lib
-
-left = int(sys.argv[1])
-checked = _lib.Library._checked
-
-def counting(self, c_function, signature):
-    function = checked(self, c_function, signature)
-    def call(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **named)
-    return call
-
-_lib.Library._checked = counting
-main(["attach", "eth0"])
-"""
-
-
 def load_foreign(
     host: Host, path: Path, mode: Mode = Mode.DRIVER, program: str = "other", device: str = "eth0"
 ) -> None:
@@ -233,8 +210,8 @@ def test_of_several_interfaces_all_are_attached_or_none(pair: Pair) -> None:
 
 def test_killed_before_any_call_attach_has_happened_or_not(pair: Pair) -> None:
     loaded = Loaded()
-    for nth in range(1, 1000):
-        done = pair.right.run([sys.executable, "-c", SUICIDAL, str(nth)], check=False)
+    for nth in range(1, 200):
+        done = pair.right.run([*killed_before(nth), "attach", "eth0"], check=False)
         present = xdpctl_json(pair.right, "status")
         assert all(row["ours"] and row["attached_at"] for row in present)
         loaded.should_be({row["program_id"] for row in present})
@@ -245,7 +222,7 @@ def test_killed_before_any_call_attach_has_happened_or_not(pair: Pair) -> None:
             break
         assert done.returncode == -signal.SIGKILL
     assert done.returncode == 0
-    assert nth > 20
+    assert nth > 5
     loaded.check_nothing_else_stayed(pair.right)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -14,7 +15,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from netns_lab.fixtures import Attached, Pair
-from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_json
+from tests.lab.conftest import XDPCTL, killed_before, xdpctl, xdpctl_json
+from xdpctl.pylibbpf import Program
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 V4 = Ether(**MACS) / IP(src="192.0.2.1", dst="192.0.2.2")
@@ -207,13 +209,47 @@ def test_no_packet_is_lost_or_uncounted_while_rulesets_change(
         target=lambda: sent.append(attached.left.generate("eth0", frames, count=10**12, stop=stop))
     )
     sender.start()
-    for n in range(30):
+    for n in range(15):
         attached.xdpctl("apply", "eth0", files[n % 2])
         changes += 1
     stop.set()
     sender.join()
     stats = attached.stats()
-    assert changes == 30
+    assert changes == 15
     assert stats["packets"] == sent[0].packets > 100_000
     assert counted(attached)["discard"] == sent[0].packets
     assert [row["verdict"] for row in stats["verdicts"]] == ["drop"]
+
+
+def test_killed_before_any_call_the_ruleset_is_the_old_one_or_the_new_one(
+    attached: Attached, tmp_path: Path
+) -> None:
+    old = write(tmp_path / "old.yaml", "rules: [{name: old, action: drop, dport: 1}]")
+    new = write(tmp_path / "new.yaml", RULES)
+    attached.xdpctl("apply", "eth0", old)
+    for nth in range(1, 100):
+        done = attached.right.run([*killed_before(nth), "apply", "eth0", new], check=False)
+        names = set(counted(attached))
+        if done.returncode == 0:
+            break
+        if names != {"old", "default"}:
+            attached.xdpctl("apply", "eth0", old)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert names in ({"old", "default"}, {"no-telnet", "office-dns", "no-udp", "default"})
+    assert names == {"no-telnet", "office-dns", "no-udp", "default"}
+    assert nth > 10
+
+
+def test_rulesets_that_went_leave_nothing_in_the_kernel(attached: Attached, tmp_path: Path) -> None:
+    path = write(tmp_path / "edge.yaml", RULES)
+
+    def maps() -> int:
+        with Program.from_id(xdpctl_json(attached.right, "status")[0]["program_id"]) as program:
+            return len(program.info.map_ids)
+
+    for _ in range(3):  # with the maps of a ruleset before it
+        attached.xdpctl("apply", "eth0", path)
+    before = maps()
+    for _ in range(10):
+        attached.xdpctl("apply", "eth0", path)
+    assert maps() == before

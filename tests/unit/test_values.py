@@ -77,10 +77,10 @@ def test_protocol_keywords_are_ianas() -> None:
 
 def snapshot(packets: int, monotonic_ns: int, attached_at_ns: int = 1) -> Snapshot:
     tallies = (Tally(packets, packets * 100),)
-    counters = Counters(tallies, tallies, (0,), (packets,))
+    counters = Counters(tallies, tallies, (), (0,), (packets,))
     return Snapshot(
         Interface("eth0", 2), None, Mode.SKB, 7, attached_at_ns, 0, monotonic_ns,
-        (counters,), counters, RowNames(("tcp",), ("pass",), ("short",), ()),
+        (counters,), counters, RowNames(("tcp",), ("pass",), (), ("short",), ()),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import reduce
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from xdpctl.datapath.counters import Counters, RowNames, Tally
@@ -151,7 +152,7 @@ class RunningProgram(Owner):
         try:
             return [
                 Tally(each.baseline.packets, each.baseline.bytes)
-                for _, each in self.kept_rules(which).items()
+                for _, each in sorted(self.kept_rules(which).lookup_batch(), key=itemgetter(0))
             ]
         except AttributeError:
             raise NotOursError("the program's rules are laid out otherwise") from None

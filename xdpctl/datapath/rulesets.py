@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xdpctl.datapath.counters import Tally
@@ -60,7 +61,7 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
         stored = _stored(program)
         if stored is None:
             return None
-        counts = [_sum(each) for _, each in program.map("rule_counts").items()]
+        counts = _totals(program)
         baselines = program.kept_baselines()
         rules = tuple(
             CountedRule(fields, _less(_at(counts, slot), baseline))
@@ -119,7 +120,7 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
         missing = [name for name in names if name not in known]
         if stored is None or missing:
             raise WrongUsage(f"{', '.join(missing) or interface.name}: no such rule")
-        totals = [_sum(each) for _, each in program.map("rule_counts").items()]
+        totals = _totals(program)
         entries = program.kept_rules()
         for index, (name, slot) in enumerate(zip(known, stored.slots, strict=True)):
             if not names or name in names:
@@ -198,7 +199,7 @@ def _slots(
     it was for them."""
     if program is None:
         return list(range(1, len(rules) + 1)), {}
-    totals = [_sum(each) for _, each in program.map("rule_counts").items()]
+    totals = _totals(program)
     kept: dict[str, int] = {}
     baselines: dict[int, Tally] = {DEFAULT_SLOT: totals[DEFAULT_SLOT]}
     for which in ("previous", "ruleset"):  # of a rule that is in both the running one's is newer
@@ -263,6 +264,13 @@ def _only_writer() -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _totals(program: RunningProgram) -> list[Tally]:
+    """What each slot has counted, on all CPUs; all of it in a system call or two."""
+    counts = program.map("rule_counts")
+    slots = counts.info.max_entries
+    return [_sum(each) for _, each in sorted(counts.lookup_batch(slots), key=itemgetter(0))]
 
 
 def _sum(cpus: Sequence[Any]) -> Tally:
