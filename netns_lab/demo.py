@@ -1,4 +1,4 @@
-"""`make demo`: two hosts joined by a veth pair, real packets, and what xdpctl counts of them."""
+"""`make demo`: two hosts joined by a veth pair, real packets, what xdpctl counts and drops."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import time
 from collections.abc import Sequence
 
 from netns_lab import Host, Lab, LabError, traffic
+from netns_lab.headers import headers_of
 
 _ROUNDS = 100
+_UDP = 17
 _FRAMES_PER_SECOND = 2000
 _XDPCTL = [sys.executable, "-m", "xdpctl"]
 
@@ -50,8 +52,23 @@ def _show(left: Host, right: Host, mode: str, frames: Sequence[bytes]) -> int:
     _xdpctl(right, "histogram", "eth0")
     _xdpctl(right, "status")
     counted = right.run([*_XDPCTL, "stats", "eth0", "--json"]).stdout
+    status = max(_compare(counted, len(frames) * _ROUNDS), _filter(left, right, frames))
     _xdpctl(right, "detach", "eth0")
-    return _compare(counted, len(frames) * _ROUNDS)
+    return status
+
+
+def _filter(left: Host, right: Host, frames: Sequence[bytes]) -> int:
+    """A rule drops its packets, and the rest arrives."""
+    _xdpctl(right, "rule", "add", "eth0", "drop", "--proto", "udp", "--name", "no-udp")
+    passed = sorted(frame for frame in frames if headers_of(frame).protocol != _UDP)
+    with right.capture("eth0") as capture:
+        left.send("eth0", frames)
+        arrived = sorted(capture.wait(len(passed)))
+    _xdpctl(right, "rule", "list", "eth0")
+    _say(
+        f"sent {len(frames)} frames, {len(frames) - len(passed)} of them UDP: {len(arrived)} arrived"
+    )
+    return 0 if arrived == passed else 1
 
 
 def _send(host: Host, frames: Sequence[bytes]) -> None:

@@ -98,7 +98,9 @@ def command(
         write_json(document | {"warnings": warning_documents(notes)})
         return
     print_warnings(notes)
-    click.echo(printable(f"{found.name}: added {rule_text(fields_of(added[0]))}"))
+    fields_ = fields_of(added[0])
+    what = rule_text({key: fields_[key] for key in fields_ if key not in ("name", "action")})
+    click.echo(printable(f"{found.name}: rule {added[0].name}: {action} {what or 'everything'}"))
 
 
 def _value(field: str, values: tuple[str, ...]) -> Any:
