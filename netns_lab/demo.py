@@ -65,9 +65,8 @@ def _filter(left: Host, right: Host, frames: Sequence[bytes]) -> int:
         left.send("eth0", frames)
         arrived = sorted(capture.wait(len(passed)))
     _xdpctl(right, "rule", "list", "eth0")
-    _say(
-        f"sent {len(frames)} frames, {len(frames) - len(passed)} of them UDP: {len(arrived)} arrived"
-    )
+    dropped = len(frames) - len(passed)
+    _say(f"sent {len(frames)} frames, {dropped} of them UDP: {len(arrived)} arrived")
     return 0 if arrived == passed else 1
 
 

@@ -25,8 +25,8 @@ class Kernel:
         self._program = program
         self._running = running
 
-    def run(self, frame: bytes) -> int:
-        return self._program.test_run(frame).retval
+    def run(self, frame: bytes, *, context: bytes | None = None) -> int:
+        return self._program.test_run(frame, context=context).retval
 
     def packets_by_rule(self) -> Counter[str]:
         names = ["default", *(rule.name for rule in self._rules.rules)]
