@@ -1,4 +1,4 @@
-"""docs/bypass.md: what could slip past a rule. Each frame carries TCP to port 23, which is dropped."""
+"""docs/bypass.md: what could slip past a rule. Frames carry TCP to port 23, which is dropped."""
 
 from __future__ import annotations
 
