@@ -8,7 +8,7 @@ import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import Document, heading, write_json
-from xdpctl.cli.rules_output import rule_text
+from xdpctl.cli.rules_output import rule_text, set_document
 from xdpctl.cli.text import printable, rfc3339
 from xdpctl.datapath.interfaces import Interface, command_line, current_namespace, find_interface
 
@@ -66,10 +66,7 @@ def _document(interface: Interface, counted: CountedRuleset | None) -> Document:
         "rules": [
             {"expires": None} | dict(each.fields) | each.counted._asdict() for each in counted.rules
         ],
-        "sets": [
-            {"name": each.name, "prefixes": each.prefixes, "source": each.source}
-            for each in stored.sets
-        ],
+        "sets": [set_document(each) for each in stored.sets],
     }
 
 

@@ -14,7 +14,8 @@ from xdpctl.datapath.interfaces import Interface, current_namespace
 if TYPE_CHECKING:
     from xdpctl.rules.diff import Difference, PolicyChange, SetChange
     from xdpctl.rules.mistakes import Mistake
-    from xdpctl.rules.model import Rule, Ruleset
+    from xdpctl.rules.model import NamedSet, Rule, Ruleset
+    from xdpctl.rules.stored import StoredSet
 
 
 def file_argument() -> Callable[..., Any]:
@@ -47,11 +48,12 @@ def ruleset_document(ruleset: Ruleset) -> Document:
         "rules": len(ruleset.rules),
         "default": str(ruleset.default),
         "malformed": str(ruleset.malformed),
-        "sets": [
-            {"name": each.name, "prefixes": each.prefixes, "source": each.source}
-            for each in ruleset.sets
-        ],
+        "sets": [set_document(each) for each in ruleset.sets],
     }
+
+
+def set_document(named: NamedSet | StoredSet) -> Document:
+    return {"name": named.name, "prefixes": named.prefixes, "source": named.source}
 
 
 def applied_document(

@@ -6,6 +6,7 @@ import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import heading, write_json
+from xdpctl.cli.rules_output import set_document
 from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
@@ -31,10 +32,7 @@ def command(context: click.Context, interface: str, name: str | None) -> None:
     ruleset = rulesets.read_ruleset(found) or rulesets.bare_counter()
     document = heading(found, current_namespace())
     if name is None:
-        rows = [
-            {"name": each.name, "prefixes": each.prefixes, "source": each.source}
-            for each in ruleset.sets
-        ]
+        rows = [set_document(each) for each in ruleset.sets]
         if session_of(context).json:
             write_json(document | {"sets": rows})
             return

@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # NumPy, which only those need who load a ruleset
 DEFAULT_SLOT = 0
 
 _WORD_BYTES = 8
-_OF_RULES_ALONE = ("macs", "sets_ipv4", "sets_ipv6", "own_ipv4", "own_ipv6")
 _ASKS = {
     "asks_transport": ("proto", "sport", "dport", "flags", "icmp"),
     "asks_more": ("flags", "icmp"),
@@ -64,14 +63,6 @@ def configure(obj: Object, generation: Generation | None) -> None:
 
     Raises BpfError, BtfError.
     """
-    tables = generation.compiled.address_tables if generation else {}
-    macs = len(generation.compiled.macs) if generation else 0
-    for name in _OF_RULES_ALONE:
-        map_ = obj.maps[name]
-        if name in tables:
-            map_.set_max_entries(len(tables[name].blocks))
-        elif name == "macs" and macs:
-            map_.set_max_entries(macs)
     if generation is None:
         return
     compiled = generation.compiled
@@ -80,6 +71,9 @@ def configure(obj: Object, generation: Generation | None) -> None:
     obj.maps.rows.set_value_size(_WORD_BYTES * (1 + compiled.words))
     obj.maps.rows.set_max_entries(len(compiled.rows))
     obj.maps.tables.set_max_entries(len(compiled.tables))
+    obj.maps.macs.set_max_entries(max(1, len(compiled.macs)))
+    for name, table in compiled.address_tables.items():
+        obj.maps[name].set_max_entries(len(table.blocks))
 
 
 def fill(obj: Object, generation: Generation) -> None:
