@@ -120,3 +120,16 @@ def test_a_mapped_address_is_another_one() -> None:
         ruleset = read_text(f'rules: [{{action: drop, src: "{source}"}}]', "", 0).ruleset
         with judging(ruleset) as kernel:
             assert kernel.run(bytes(mapped)) == verdict
+
+
+def test_a_packet_that_no_rule_drops_passes_whole_alone() -> None:
+    whole = eth(IPV4, ipv4(6, WEB))
+    with judging(read_text(NO_TELNET, "", 0).ruleset) as kernel:
+        for length in range(14, len(whole)):
+            assert kernel.run(whole[:length]) == DROP, length
+        assert kernel.run(whole) == PASS
+
+
+def test_what_no_rule_matches_meets_the_default() -> None:
+    with judging(read_text(f"default: drop\n{NO_TELNET}", "", 0).ruleset) as kernel:
+        assert kernel.run(eth(IPV4, ipv4(6, WEB))) == DROP
