@@ -53,7 +53,8 @@ example: build ## One's own first XDP program, in a lab (examples/first_xdp).
 
 .PHONY: test
 test: $(VENV)/.dev build ## All tests, as root, against this kernel.
-	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest \
+	  --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-kernels
 test-kernels: .cache/.kernel-packages $(VENV)/.dev build ## The same object on Debian's 6.1 and 6.12 kernels.

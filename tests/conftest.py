@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,30 +39,63 @@ def _program_ids() -> set[int]:
     return found
 
 
-@pytest.fixture(autouse=True, scope="session")
-def nothing_is_left_behind() -> Iterator[None]:
-    """No XDP program, namespace, link, child process or descriptor outlives the tests."""
-    if os.geteuid() != 0:
-        yield
-        return
-
-    def traces() -> dict[str, set[object]]:
+def _traces(*, everybodys: bool) -> dict[str, set[object]]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+    found: dict[str, set[object]] = {"child processes": set(children.split())}
+    if everybodys:
         netns = Path("/run/netns")
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
-        return {
-            "XDP programs": set(_program_ids()),
-            "named namespaces": set(os.listdir(netns) if netns.exists() else ()),
-            "links": set(socket.if_nameindex()),
-            "child processes": set(children.split()),
-        }
+        found["XDP programs"] = set(_program_ids())
+        found["named namespaces"] = set(os.listdir(netns) if netns.exists() else ())
+        found["links"] = set(socket.if_nameindex())
+    return found
 
-    before = traces()
-    yield
+
+BEFORE = pytest.StashKey[dict[str, set[object]]]()
+LEFT_BY_WORKERS = pytest.StashKey[list[str]]()
+
+
+def _is_worker(session: pytest.Session) -> bool:
+    """Whether this is one of several processes of pytest-xdist, of which one starts the others."""
+    return hasattr(session.config, "workerinput")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if os.geteuid() == 0:
+        session.config.stash[BEFORE] = _traces(everybodys=not _is_worker(session))
+
+
+def _left_behind(session: pytest.Session) -> dict[str, set[object]]:
+    before = session.config.stash[BEFORE]
+
+    def now() -> dict[str, set[object]]:
+        return _traces(everybodys=not _is_worker(session))
+
     # Programs and namespaces are freed by the kernel a moment after their last user; what somebody
     # else on this machine is using goes away, too, and what came later is not of these tests.
-    left = {what: now - before[what] for what, now in traces().items()}
+    left = {what: found - before[what] for what, found in now().items()}
     deadline = time.monotonic() + 30
-    while any((left := {what: left[what] & now for what, now in traces().items()}).values()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"left behind: {left}")
+    while any(left.values()) and time.monotonic() < deadline:
         time.sleep(0.05)
+        left = {what: left[what] & found for what, found in now().items()}
+    return {what: found for what, found in left.items() if found}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """No XDP program, namespace, link or child process outlives the tests."""
+    if BEFORE not in session.config.stash:
+        return
+    left = _left_behind(session)
+    if _is_worker(session):
+        session.config.workeroutput["left_behind"] = repr(left) if left else ""
+        return
+    told = [*session.config.stash.get(LEFT_BY_WORKERS, []), *([repr(left)] if left else [])]
+    for each in told:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"left behind: {each}", file=sys.__stderr__)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if left := getattr(node, "workeroutput", {}).get("left_behind"):
+        node.config.stash.setdefault(LEFT_BY_WORKERS, []).append(left)
