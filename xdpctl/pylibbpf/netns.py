@@ -16,6 +16,8 @@ _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _MS_BIND, _MS_REC, _MS_SHARED = 1 << 12, 1 << 14, 1 << 20  # linux/mount.h
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8  # linux/fs.h
 
+_TRIES = 10
+
 
 @contextmanager
 def entered(path: str | os.PathLike[str]) -> Iterator[None]:
@@ -83,7 +85,7 @@ def create(path: str) -> None:
             raise failures[0]
     except BaseException:
         if thread.ident is not None:
-            thread.join()  # a Ctrl-C does not end it
+            thread.join()  # a Ctrl-C does not end it; Python 3.11 may think that it did (bpo-45274)
         remove(path)
         raise
 
@@ -95,13 +97,20 @@ def remove(path: str) -> None:
     Raises:
         OSError: as umount2(2) and unlink(2).
     """
-    try:
-        while True:  # as often as something is bound there
-            _call("umount2", os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-    os.unlink(path)
+    for _ in range(_TRIES):
+        try:
+            while True:  # as often as something is bound there
+                _call("umount2", os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        try:
+            return os.unlink(path)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            busy = error  # bound meanwhile, by a thread that a Ctrl-C did not wait for
+    raise busy
 
 
 def _setns(fd: int) -> None:
