@@ -27,7 +27,8 @@ static __always_inline __u32 size_row(__u32 length)
  * is a ruleset once in the slot of the rule, or of the default, that decided. XDP runs with
  * softirqs off, so that a CPU's own counters need no atomic operation.
  */
-static __always_inline int account(const struct packet *packet, const struct judgement *judgement)
+static __always_inline int account(const struct packet *packet, const struct judgement *judgement,
+				   bool judged)
 {
 	__u32 only = 0, length = packet->length, slot = judgement->slot;
 	struct counters *mine = bpf_map_lookup_elem(&counters, &only);
@@ -42,7 +43,7 @@ static __always_inline int account(const struct packet *packet, const struct jud
 	mine->sizes[size_row(length)]++;
 	if (packet->malformed < MALFORMED_ROWS)
 		mine->malformed[packet->malformed]++;
-	if (config.rules) {
+	if (judged) {
 		if (judgement->reason < DROP_REASON_ROWS)
 			count(&mine->drop_reasons[judgement->reason], length);
 		of_rule = bpf_map_lookup_elem(&rule_counts, &slot);

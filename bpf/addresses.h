@@ -117,6 +117,17 @@ struct address_direct {
 	__u64 unused[5];
 };
 
+/* A DIRECT root once more, where the program has it at hand. */
+struct address_root {
+	__u64 base;
+	__u32 child;
+	__u32 before;
+	__u32 limit;
+	__u8 used;   /* the table is: without it each address has class 0 */
+	__u8 direct; /* or else the root is in block 0 alone */
+	__u8 shift;
+};
+
 union address_block {
 	struct address_direct direct;
 	struct address_small small[2];
@@ -125,20 +136,6 @@ union address_block {
 	struct address_inner inner;
 	__u32 values[ADDRESS_BLOCK_VALUES];
 };
-
-/*
- * An array map of blocks; max_entries is set before load. Not BPF_F_RDONLY_PROG: reading a frozen
- * map of that kind at a known offset, the verifier wants to see the one element of it, and refuses
- * more.
- */
-#define ADDRESS_TABLE(name)                                                                        \
-	struct {                                                                                   \
-		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
-		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
-		__uint(max_entries, 1);                                                            \
-		__type(key, __u32);                                                                \
-		__type(value, union address_block);                                                \
-	} name SEC(".maps")
 
 /* Bit 15 of each lane: whether that one of four 15-bit numbers is at most `step`. */
 #define ADDRESS_LANES	0x0001000100010001ULL
@@ -227,29 +224,81 @@ static __always_inline __u32 address_in_inner(const struct address_inner *node, 
 	return ADDRESS_NODE | child * 2;
 }
 
-static __always_inline __u32 address_in_direct(void *table, const struct address_direct *node,
-					       __u64 address)
+static __always_inline __u32 address_in_array(void *table, __u32 first, __u64 slot, __u32 limit)
 {
 	const union address_block *block;
-	__u64 slot;
 	__u32 key;
 
-	if (address < node->base)
-		return node->before;
-	slot = (address - node->base) >> (node->meta >> ADDRESS_SHIFT_AT & 63);
-	if (slot > node->limit)
-		slot = node->limit;
-	key = node->child + slot / ADDRESS_BLOCK_VALUES;
+	if (slot > limit)
+		slot = limit;
+	key = first + slot / ADDRESS_BLOCK_VALUES;
 	block = bpf_map_lookup_elem(table, &key);
 	return block ? block->values[slot % ADDRESS_BLOCK_VALUES] : 0;
 }
 
-/* `table` is the address of a map, so this has to be inlined; wrap it in a function for each map.
- */
-static __always_inline __u16 address_class(void *table, __u64 high, __u64 low, int depth)
+static __always_inline __u32 address_in_direct(void *table, const struct address_direct *node,
+					       __u64 address)
 {
-	__u32 value = ADDRESS_NODE;
+	__u32 shift = node->meta >> ADDRESS_SHIFT_AT & 63;
 
+	if (address < node->base)
+		return node->before;
+	return address_in_array(table, node->child, (address - node->base) >> shift, node->limit);
+}
+
+static __always_inline __u32 address_at_root(void *table, const volatile struct address_root *root,
+					     __u64 address)
+{
+	__u64 base = root->base;
+
+	if (!root->direct)
+		return ADDRESS_NODE;
+	if (address < base)
+		return root->before;
+	return address_in_array(table, root->child, (address - base) >> root->shift, root->limit);
+}
+
+/* `table` is the address of a map, so what follows has to be inlined, or wrapped for each map. */
+
+/* The value at a node that is a leaf or, of every other kind, the node once more. */
+static __always_inline __u32 address_in_leaf(void *table, __u32 value, __u64 address)
+{
+	__u32 key = (value & ~ADDRESS_NODE) / 2;
+	const union address_block *block = bpf_map_lookup_elem(table, &key);
+	const struct address_small *node;
+
+	if (!block)
+		return 0;
+	node = &block->small[value & 1];
+	if ((node->meta & ADDRESS_KIND) == ADDRESS_SMALL)
+		return address_in_small(node, address);
+	if ((node->meta & ADDRESS_KIND) == ADDRESS_LARGE)
+		return address_in_large(&block->large, address);
+	if ((node->meta & ADDRESS_KIND) == ADDRESS_SPARSE)
+		return address_in_sparse(&block->sparse, address);
+	return value;
+}
+
+/*
+ * The class of an address, or a node from where address_below() goes on: most ways end here, and
+ * need no call. `address` is the high half of an IPv6 address.
+ */
+static __always_inline __u32 address_above(void *table, const volatile struct address_root *root,
+					   __u64 address)
+{
+	__u32 value;
+
+	if (!root->used)
+		return 0;
+	value = address_at_root(table, root, address);
+	return value & ADDRESS_NODE ? address_in_leaf(table, value, address) : value;
+}
+
+static __always_inline __u16 address_below(void *table, const volatile struct address_root *root,
+					   __u32 value, __u64 high, __u64 low, int depth)
+{
+	if (!root->used)
+		return 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < depth && value & ADDRESS_NODE; i++) {
 		__u32 key = (value & ~ADDRESS_NODE) / 2;
@@ -282,16 +331,46 @@ static __always_inline __u16 address_class(void *table, __u64 high, __u64 low, i
 	return value;
 }
 
-/* The class of an IPv4 address in host byte order. */
-static __always_inline __u16 ipv4_class(void *table, __u32 address)
-{
-	return address_class(table, address, 0, ADDRESS_DEPTH_IPV4);
-}
+/*
+ * An array map of blocks, its root, both set before load, and what looks an address up in it: in
+ * host byte order, or as halves in host byte order. Not BPF_F_RDONLY_PROG: reading a frozen map of
+ * that kind at a known offset, the verifier wants to see the one element of it, and refuses more.
+ * A global function is verified by itself, once for all the places that call it.
+ */
+#define ADDRESS_TABLE(name)                                                                        \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__uint(max_entries, 1);                                                            \
+		__type(key, __u32);                                                                \
+		__type(value, union address_block);                                                \
+	} name SEC(".maps");                                                                       \
+	const volatile struct address_root name##_root
 
-/* The class of an IPv6 address: its halves in host byte order. */
-static __always_inline __u16 ipv6_class(void *table, __u64 high, __u64 low)
-{
-	return address_class(table, high, low, ADDRESS_DEPTH_IPV6);
-}
+#define ADDRESS_TABLE_IPV4(name)                                                                   \
+	ADDRESS_TABLE(name);                                                                       \
+	__noinline int name##_below(__u32 node, __u32 address)                                     \
+	{                                                                                          \
+		return address_below(&name, &name##_root, node, address, 0, ADDRESS_DEPTH_IPV4);   \
+	}                                                                                          \
+	static __always_inline __u16 name##_class(__u32 address)                                   \
+	{                                                                                          \
+		__u32 value = address_above(&name, &name##_root, address);                         \
+                                                                                                   \
+		return value & ADDRESS_NODE ? name##_below(value, address) : value;                \
+	}
+
+#define ADDRESS_TABLE_IPV6(name)                                                                   \
+	ADDRESS_TABLE(name);                                                                       \
+	__noinline int name##_below(__u32 node, __u64 high, __u64 low)                             \
+	{                                                                                          \
+		return address_below(&name, &name##_root, node, high, low, ADDRESS_DEPTH_IPV6);    \
+	}                                                                                          \
+	static __always_inline __u16 name##_class(__u64 high, __u64 low)                           \
+	{                                                                                          \
+		__u32 value = address_above(&name, &name##_root, high);                            \
+                                                                                                   \
+		return value & ADDRESS_NODE ? name##_below(value, high, low) : value;              \
+	}
 
 #endif

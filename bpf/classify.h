@@ -23,9 +23,8 @@
 #include "config.h"
 #include "maps.h"
 
-#define BLOCK_CLASSES 4096
-#define NO_RULE	      -1
-#define LOOK_ON	      -2
+#define NO_RULE -1
+#define LOOK_ON -2
 
 /* Rows in the order in which they are ANDed; those of an address are ORed first. */
 enum search_row {
@@ -43,6 +42,11 @@ struct search {
 	__u32 first;   /* the number of its first rule */
 	__u32 rows[ROWS_MAX];
 };
+
+/* Unrolled, so that the verifier leaves those out that the ruleset does not have. */
+#define FOR_GROUPS(i)                                                                              \
+	_Pragma("clang loop unroll(full)") for (__u32 i = 0; i < GROUPS_MAX;                       \
+						i++) if (i < config.groups)
 
 /* The position of the lowest bit set: by multiplication, since BPF has no instruction for it and
  * clang 14 crashes on __builtin_ctzll(). Leiserson, Prokop, Randall: Using de Bruijn Sequences to
@@ -64,58 +68,41 @@ static __always_inline __u32 lowest_bit(__u64 bits)
 	return bit_positions[index & 63];
 }
 
-static __always_inline __u32 class_at(__u32 place)
+static __always_inline __u32 class_at(const struct class_tables *in, __u32 place)
 {
-	__u32 block = place / BLOCK_CLASSES;
-	struct class_block *classes = bpf_map_lookup_elem(&tables, &block);
-
-	return classes ? classes->classes[place % BLOCK_CLASSES] : 0;
+	return place < config.table_values ? in->classes[place] : 0;
 }
 
-static __always_inline void add_class(__u32 *indexes, enum field field, __u32 class)
+/* Fields of a packet on the way to the rows of their groups. */
+struct grouping {
+	const struct class_tables *tables;
+	__u32 indexes[GROUPS_MAX];
+};
+
+static __always_inline void add_class(struct grouping *to, enum field field, __u32 class)
 {
-	indexes[config.fields[field].group % GROUPS_MAX] += class * config.fields[field].multiplier;
+	to->indexes[config.fields[field].group % GROUPS_MAX] += class;
 }
 
 /* A field that is absent has class 0, and adds nothing. */
-static __always_inline void add_field(__u32 *indexes, enum field field, bool present, __u32 value)
+static __always_inline void add_field(struct grouping *to, enum field field, bool present,
+				      __u32 value)
 {
 	if (config.fields[field].used && present)
-		add_class(indexes, field, class_at(config.fields[field].table + value));
+		add_class(to, field, class_at(to->tables, config.fields[field].table + value));
 }
 
-static __always_inline void add_mac(__u32 *indexes, enum field field, __u64 mac)
+static __always_inline void add_mac(struct grouping *to, enum field field, __u64 mac)
 {
 	struct mac_classes *found;
 
 	if (!config.fields[field].used)
 		return;
 	found = bpf_map_lookup_elem(&macs, &mac);
-	add_class(indexes, field,
-		  !found		   ? MAC_CLASS_UNLISTED
+	add_class(to, field,
+		  !found		   ? config.fields[field].unlisted
 		  : field == FIELD_SRC_MAC ? found->source
 					   : found->destination);
-}
-
-/* Global functions are verified by themselves, once for all the places that call them. */
-__noinline int set_class_ipv4(__u32 address)
-{
-	return ipv4_class(&sets_ipv4, address);
-}
-
-__noinline int set_class_ipv6(__u64 high, __u64 low)
-{
-	return ipv6_class(&sets_ipv6, high, low);
-}
-
-__noinline int own_class_ipv4(__u32 address)
-{
-	return ipv4_class(&own_ipv4, address);
-}
-
-__noinline int own_class_ipv6(__u64 high, __u64 low)
-{
-	return ipv6_class(&own_ipv6, high, low);
 }
 
 static __always_inline void address_rows(const struct packet *packet, const __u64 *address,
@@ -124,14 +111,14 @@ static __always_inline void address_rows(const struct packet *packet, const __u6
 {
 	if (packet->present & HAS_IPV4) {
 		if (of->sets)
-			*set_row = of->set_rows[0] + (__u16)set_class_ipv4(address[0]);
+			*set_row = of->set_rows[0] + sets_ipv4_class(address[0]);
 		if (of->own)
-			*own_row = of->own_rows[0] + (__u16)own_class_ipv4(address[0]);
+			*own_row = of->own_rows[0] + own_ipv4_class(address[0]);
 	} else if (packet->present & HAS_IPV6) {
 		if (of->sets)
-			*set_row = of->set_rows[1] + (__u16)set_class_ipv6(address[0], address[1]);
+			*set_row = of->set_rows[1] + sets_ipv6_class(address[0], address[1]);
 		if (of->own)
-			*own_row = of->own_rows[1] + (__u16)own_class_ipv6(address[0], address[1]);
+			*own_row = of->own_rows[1] + own_ipv6_class(address[0], address[1]);
 	} else {
 		*set_row = *own_row = of->absent_row;
 	}
@@ -140,38 +127,46 @@ static __always_inline void address_rows(const struct packet *packet, const __u6
 static __always_inline void group_rows(const struct packet *packet, __u32 *rows)
 {
 	__u32 present = packet->present;
-	__u32 indexes[GROUPS_MAX];
+	struct grouping to;
+	__u32 only = 0;
 
-	for (__u32 i = 0; i < GROUPS_MAX && i < config.groups; i++)
-		indexes[i] = 0;
+	to.tables = bpf_map_lookup_elem(&tables, &only);
+	if (!to.tables)
+		return;
+	FOR_GROUPS(i)
+	to.indexes[i] = 0;
 	if (config.asks_transport) {
-		add_field(indexes, FIELD_PROTO, present & HAS_PROTOCOL, packet->upper);
-		add_field(indexes, FIELD_SPORT, present & HAS_PORTS, packet->source_port);
-		add_field(indexes, FIELD_DPORT, present & HAS_PORTS, packet->destination_port);
+		add_field(&to, FIELD_PROTO, present & HAS_PROTOCOL, packet->upper);
+		add_field(&to, FIELD_SPORT, present & HAS_PORTS, packet->source_port);
+		add_field(&to, FIELD_DPORT, present & HAS_PORTS, packet->destination_port);
 		if (config.asks_more) {
-			add_field(indexes, FIELD_FLAGS, present & HAS_FLAGS, packet->tcp_flags);
-			add_field(indexes, FIELD_ICMP, present & HAS_ICMP, packet->icmp);
+			add_field(&to, FIELD_FLAGS, present & HAS_FLAGS, packet->tcp_flags);
+			add_field(&to, FIELD_ICMP, present & HAS_ICMP, packet->icmp);
 		}
 	}
 	if (config.asks_network) {
-		add_field(indexes, FIELD_TTL, present & (HAS_IPV4 | HAS_IPV6), packet->ttl);
-		add_field(indexes, FIELD_DSCP, present & (HAS_IPV4 | HAS_IPV6), packet->dscp);
-		add_field(indexes, FIELD_FRAGMENT, present & HAS_PROTOCOL, packet->fragment);
+		add_field(&to, FIELD_TTL, present & (HAS_IPV4 | HAS_IPV6), packet->ttl);
+		add_field(&to, FIELD_DSCP, present & (HAS_IPV4 | HAS_IPV6), packet->dscp);
+		add_field(&to, FIELD_FRAGMENT, present & HAS_PROTOCOL, packet->fragment);
 	}
 	if (config.asks_link) {
-		add_field(indexes, FIELD_LENGTH, true,
+		add_field(&to, FIELD_LENGTH, true,
 			  packet->length < LENGTH_MAX ? packet->length : LENGTH_MAX);
-		add_field(indexes, FIELD_VLAN, present & HAS_VLAN, packet->vlan);
-		add_field(indexes, FIELD_ETHERTYPE, present & HAS_ETHERTYPE, packet->ethertype);
+		add_field(&to, FIELD_VLAN, present & HAS_VLAN, packet->vlan);
+		add_field(&to, FIELD_ETHERTYPE, present & HAS_ETHERTYPE, packet->ethertype);
 		if (present & HAS_MACS) {
-			add_mac(indexes, FIELD_SRC_MAC, packet->source_mac);
-			add_mac(indexes, FIELD_DST_MAC, packet->destination_mac);
+			add_mac(&to, FIELD_SRC_MAC, packet->source_mac);
+			add_mac(&to, FIELD_DST_MAC, packet->destination_mac);
 		}
 	}
-	for (__u32 i = 0; i < GROUPS_MAX && i < config.groups; i++)
-		rows[i] = config.group[i].rows +
-			  (config.group[i].joint ? class_at(config.group[i].table + indexes[i])
-						 : indexes[i]);
+	FOR_GROUPS(i)
+	{
+		__u32 row = to.indexes[i];
+
+		if (config.group[i].joint)
+			row = class_at(to.tables, config.group[i].table + row);
+		rows[i] = config.group[i].rows + row;
+	}
 }
 
 static __always_inline __u64 row_word(const struct search *search, enum search_row row, __u32 at)
@@ -201,8 +196,8 @@ static __always_inline __u64 matching(const struct search *search, __u32 at)
 		word &= row_word(search, ROW_DESTINATION_SETS, at);
 	else if (config.destination.own)
 		word &= row_word(search, ROW_DESTINATION_OWN, at);
-	for (__u32 i = 0; i < GROUPS_MAX && i < config.groups; i++)
-		word &= row_word(search, ROW_GROUPS + i, at);
+	FOR_GROUPS(i)
+	word &= row_word(search, ROW_GROUPS + i, at);
 	return word;
 }
 
@@ -228,13 +223,16 @@ static __always_inline bool has_expired(__u32 number)
 	return rule && rule->expires_ns && rule->expires_ns <= bpf_ktime_get_boot_ns();
 }
 
+static __always_inline bool is_to_go_on(int number)
+{
+	return number == LOOK_ON || (config.expiring && number >= 0 && has_expired(number));
+}
+
 /* The next rule that matches, LOOK_ON where this word had none (left), NO_RULE after the last. */
-__noinline int next_match(struct search *search)
+static __always_inline int next_match(struct search *search)
 {
 	__u32 at;
 
-	if (!search)
-		return NO_RULE;
 	if (!search->word) {
 		if (!search->summary)
 			return NO_RULE;
@@ -250,6 +248,11 @@ __noinline int next_match(struct search *search)
 	return search->first + at;
 }
 
+__noinline int another_match(struct search *search)
+{
+	return search ? next_match(search) : NO_RULE;
+}
+
 /*
  * The number of the rule that decides on a packet, or NO_RULE. Global functions are verified by
  * themselves: this one once, and not once for each way through the headers; and a step of the
@@ -258,19 +261,21 @@ __noinline int next_match(struct search *search)
 __noinline int classify(const struct packet *packet)
 {
 	struct search search;
+	int number;
 
-	if (!packet)
+	if (!packet || !config.steps)
 		return NO_RULE;
 	begin_search(packet, &search);
+	if (!search.summary)
+		return NO_RULE;
+	number = next_match(&search);
 #pragma clang loop unroll(disable)
-	for (__u32 step = 0; step < config.steps; step++) {
-		int number = next_match(&search);
-
-		if (number == LOOK_ON || (config.expiring && number >= 0 && has_expired(number)))
-			continue;
-		return number;
+	for (__u32 step = 1; step < config.steps; step++) {
+		if (!is_to_go_on(number))
+			return number;
+		number = another_match(&search);
 	}
-	return NO_RULE;
+	return is_to_go_on(number) ? NO_RULE : number;
 }
 
 #endif

@@ -28,10 +28,10 @@ enum field {
 
 #define GROUPS_MAX 16 /* a power of two */
 
-/* From a field's value to its class, and what the class adds to the index of a group. */
+/* From a field's value to what its class adds to the index of a group. */
 struct field_config {
-	__u32 table; /* the place of the class of value 0 in `tables` */
-	__u32 multiplier;
+	__u32 table;	/* the place of value 0 in `tables` */
+	__u16 unlisted; /* what a MAC address adds that no rule names */
 	__u8 used;
 	__u8 group;
 };
@@ -67,6 +67,7 @@ struct config {
 	__u32 words;	     /* of 64 rules, in a row; a power of two up to 64 */
 	__u32 steps;	     /* of the search, at most */
 	__u32 groups;
+	__u32 table_values; /* in `tables` */
 	struct address_config source;
 	struct address_config destination;
 	struct field_config fields[FIELDS];

@@ -47,13 +47,14 @@ struct {
 	__type(value, struct row);
 } rows SEC(".maps");
 
-/* Classes of values, and numbers of rows, by the block: an element of 2 bytes would take 8. */
+/* Classes of values, and numbers of rows: all tables in one value, which is looked up once. Its
+ * size is set before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct class_block);
+	__type(value, struct class_tables);
 } tables SEC(".maps");
 
 struct {
@@ -73,9 +74,9 @@ struct {
 } text SEC(".maps"), ranges SEC(".maps");
 
 /* Addresses of named sets, and those that are written in rules. */
-ADDRESS_TABLE(sets_ipv4);
-ADDRESS_TABLE(sets_ipv6);
-ADDRESS_TABLE(own_ipv4);
-ADDRESS_TABLE(own_ipv6);
+ADDRESS_TABLE_IPV4(sets_ipv4)
+ADDRESS_TABLE_IPV6(sets_ipv6)
+ADDRESS_TABLE_IPV4(own_ipv4)
+ADDRESS_TABLE_IPV6(own_ipv6)
 
 #endif

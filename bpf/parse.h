@@ -51,6 +51,8 @@ struct cursor {
 	void *data_end;
 	__u32 offset;
 	__u32 length;
+	__u32 present; /* bits of enum present, so far */
+	bool asked; /* there are rules that ask for what a packet says: a constant when inlined */
 };
 
 /*
@@ -95,12 +97,13 @@ static __always_inline enum malformed parse_ethernet(struct cursor *cursor, __be
 		return MALFORMED_SHORT_ETHERNET;
 	*ethertype = eth->h_proto;
 	cursor->offset += sizeof(*eth);
-	if (config.fields[FIELD_SRC_MAC].used || config.fields[FIELD_DST_MAC].used) {
+	if (cursor->asked &&
+	    (config.fields[FIELD_SRC_MAC].used || config.fields[FIELD_DST_MAC].used)) {
 		packet->source_mac = mac_number(eth->h_source);
 		packet->destination_mac = mac_number(eth->h_dest);
 	}
-	if (config.rules) {
-		packet->present = HAS_MACS;
+	if (cursor->asked) {
+		cursor->present = HAS_MACS;
 		packet->vlan = VLAN_NONE;
 	}
 
@@ -110,18 +113,18 @@ static __always_inline enum malformed parse_ethernet(struct cursor *cursor, __be
 
 		if (!tag)
 			return MALFORMED_SHORT_VLAN;
-		if (config.rules && i == 0) {
+		if (cursor->asked && i == 0) {
 			packet->vlan = bpf_ntohs(tag->tci) & VLAN_ID_MASK;
-			packet->present |= HAS_VLAN;
+			cursor->present |= HAS_VLAN;
 		}
 		*ethertype = tag->ethertype;
 		cursor->offset += sizeof(*tag);
 	}
 	if (is_vlan(*ethertype))
 		return MALFORMED_VLAN_DEPTH;
-	if (config.rules) {
+	if (cursor->asked) {
 		packet->ethertype = bpf_ntohs(*ethertype);
-		packet->present |= HAS_VLAN | HAS_ETHERTYPE;
+		cursor->present |= HAS_VLAN | HAS_ETHERTYPE;
 	}
 	return WELL_FORMED;
 }
@@ -149,7 +152,7 @@ static __always_inline enum malformed parse_ipv4(struct cursor *cursor, struct p
 		return MALFORMED_IPV4_HEADER_LENGTH;
 	if (cursor->offset + header_length > cursor->length)
 		return MALFORMED_SHORT_IPV4;
-	if (config.rules) {
+	if (cursor->asked) {
 		packet->source[0] = bpf_ntohl(ip->saddr);
 		packet->destination[0] = bpf_ntohl(ip->daddr);
 		packet->ttl = ip->ttl;
@@ -157,7 +160,7 @@ static __always_inline enum malformed parse_ipv4(struct cursor *cursor, struct p
 		packet->fragment = fragment_of(bpf_ntohs(ip->frag_off) & IPV4_OFFSET_MASK,
 					       bpf_ntohs(ip->frag_off) & IPV4_MORE_FRAGMENTS);
 		packet->upper = ip->protocol;
-		packet->present |= HAS_IPV4 | HAS_PROTOCOL;
+		cursor->present |= HAS_IPV4 | HAS_PROTOCOL;
 	}
 	packet->protocol = ip->protocol;
 	cursor->offset += header_length;
@@ -198,13 +201,13 @@ static __always_inline enum malformed parse_ipv6(struct cursor *cursor, struct p
 		return MALFORMED_SHORT_IPV6;
 	if (ip->version != 6)
 		return MALFORMED_IP_VERSION;
-	if (config.rules) {
+	if (cursor->asked) {
 		read_ipv6_address(&ip->saddr, packet->source);
 		read_ipv6_address(&ip->daddr, packet->destination);
 		packet->ttl = ip->hop_limit;
 		packet->dscp = bpf_ntohs(*(const __be16 *)ip) >> 6 & 0x3f;
 		packet->fragment = FRAGMENT_NO;
-		packet->present |= HAS_IPV6;
+		cursor->present |= HAS_IPV6;
 	}
 	next_header = ip->nexthdr;
 	cursor->offset += sizeof(*ip);
@@ -227,7 +230,7 @@ static __always_inline enum malformed parse_ipv6(struct cursor *cursor, struct p
 			__u16 field = bpf_ntohs(extension->fragment_offset);
 
 			/* Of several headers one that says more than "whole" decides. */
-			if (config.rules && field & (IPV6_OFFSET_MASK | IPV6_MORE_FRAGMENTS))
+			if (cursor->asked && field & (IPV6_OFFSET_MASK | IPV6_MORE_FRAGMENTS))
 				packet->fragment = fragment_of(field & IPV6_OFFSET_MASK,
 							       field & IPV6_MORE_FRAGMENTS);
 			/* What follows in a later one is payload, not a header. */
@@ -239,9 +242,9 @@ static __always_inline enum malformed parse_ipv6(struct cursor *cursor, struct p
 		return MALFORMED_EXTENSION_DEPTH;
 upper_layer:
 	packet->protocol = next_header;
-	if (config.rules) {
+	if (cursor->asked) {
 		packet->upper = next_header;
-		packet->present |= HAS_PROTOCOL;
+		cursor->present |= HAS_PROTOCOL;
 	}
 	return WELL_FORMED;
 }
@@ -311,46 +314,46 @@ static __always_inline enum malformed parse_transport(struct cursor *cursor, str
 		if (message) {
 			packet->icmp = (packet->upper == IPPROTO_ICMPV6) << 16 | message[0] << 8 |
 				       message[1];
-			packet->present |= HAS_ICMP;
+			cursor->present |= HAS_ICMP;
 		}
 	} else {
 		ports = peek(cursor, &ports_copy, sizeof(ports_copy));
 		if (ports) {
 			packet->source_port = bpf_ntohs(ports->source);
 			packet->destination_port = bpf_ntohs(ports->destination);
-			packet->present |= HAS_PORTS;
+			cursor->present |= HAS_PORTS;
 		}
 		if (config.fields[FIELD_FLAGS].used && packet->upper == IPPROTO_TCP) {
 			flags = peek(cursor, flags_copy, sizeof(flags_copy));
 			if (flags) {
 				packet->tcp_flags = flags[TCP_FLAGS_AT];
-				packet->present |= HAS_FLAGS;
+				cursor->present |= HAS_FLAGS;
 			}
 		}
 	}
 	return cursor->offset + size > cursor->length ? MALFORMED_SHORT_TRANSPORT : WELL_FORMED;
 }
 
-static __always_inline void parse(struct xdp_md *ctx, struct packet *packet)
+static __always_inline void parse(struct xdp_md *ctx, struct packet *packet, bool asked)
 {
 	struct cursor cursor = {
 		.ctx = ctx,
 		.data = (void *)(long)ctx->data,
 		.data_end = (void *)(long)ctx->data_end,
 		.length = bpf_xdp_get_buff_len(ctx),
+		.asked = asked,
 	};
 	__be16 ethertype = 0;
 
 	packet->length = cursor.length;
-	if (config.rules)
-		packet->present = 0;
 	packet->malformed = parse_ethernet(&cursor, &ethertype, packet);
 	if (packet->malformed == WELL_FORMED)
 		packet->malformed = parse_network(&cursor, ethertype, packet);
 	if (packet->malformed != WELL_FORMED)
 		packet->protocol = PROTOCOL_MALFORMED;
-	else if (config.rules && packet->present & HAS_PROTOCOL)
+	else if (asked && cursor.present & HAS_PROTOCOL)
 		packet->malformed = parse_transport(&cursor, packet);
+	packet->present = cursor.present;
 }
 
 #endif

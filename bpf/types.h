@@ -113,11 +113,9 @@ struct row {
 	__u64 words[1 + 64];
 };
 
-struct class_block {
-	__u16 classes[4096];
+struct class_tables {
+	__u16 classes[1];
 };
-
-#define MAC_CLASS_UNLISTED 1 /* of an address that no rule names */
 
 struct mac_classes {
 	__u16 source;

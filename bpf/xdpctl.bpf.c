@@ -19,13 +19,14 @@
 
 static __always_inline struct judgement judge(const struct packet *packet)
 {
-	const struct rule *rule;
-	__u32 number;
+	const struct rule *rule = NULL;
+	int number;
 
 	if (packet->malformed != WELL_FORMED && config.drop_malformed)
 		return (struct judgement){VERDICT_DROP, DROP_REASON_MALFORMED, NO_SLOT};
 	number = classify(packet);
-	rule = bpf_map_lookup_elem(&rules, &number);
+	if (number >= 0)
+		rule = bpf_map_lookup_elem(&rules, &number);
 	if (!rule)
 		return config.drop_by_default
 			       ? (struct judgement){VERDICT_DROP, DROP_REASON_DEFAULT, DEFAULT_SLOT}
@@ -35,16 +36,22 @@ static __always_inline struct judgement judge(const struct packet *packet)
 				  rule->slot};
 }
 
-SEC("xdp.frags")
-int xdpctl(struct xdp_md *ctx)
+static __always_inline int handle(struct xdp_md *ctx, const bool rules_present)
 {
 	struct packet packet;
 	struct judgement judgement = {VERDICT_PASS, NOT_DROPPED, NO_SLOT};
 
-	parse(ctx, &packet);
-	if (config.rules)
+	parse(ctx, &packet, rules_present);
+	if (rules_present)
 		judgement = judge(&packet);
-	return account(&packet, &judgement);
+	return account(&packet, &judgement, rules_present);
+}
+
+/* Compiled twice, with rules and without: the verifier removes the one that cannot be. */
+SEC("xdp.frags")
+int xdpctl(struct xdp_md *ctx)
+{
+	return config.rules ? handle(ctx, true) : handle(ctx, false);
 }
 
 char LICENSE[] SEC("license") = "GPL";

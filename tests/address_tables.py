@@ -53,11 +53,16 @@ def write(map_: ObjectMap, table: Table) -> None:
     map_.freeze()
 
 
+def set_root(obj: Object, table: Table) -> None:
+    setattr(obj.rodata, f"ipv{table.version}_table_root", table.root()._asdict())
+
+
 @contextmanager
 def in_kernel(path: Path, table: Table) -> Iterator[Object]:
     with Object.open(path) as obj:
         map_ = obj.maps[f"ipv{table.version}_table"]
         map_.set_max_entries(len(table.blocks))
+        set_root(obj, table)
         obj.load()
         write(map_, table)
         yield obj

@@ -44,8 +44,8 @@ struct {
 	__type(value, struct probe);
 } probes SEC(".maps");
 
-ADDRESS_TABLE(table_map_4);
-ADDRESS_TABLE(table_map_6);
+ADDRESS_TABLE_IPV4(table_map_4)
+ADDRESS_TABLE_IPV6(table_map_6)
 struct KEYED(BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, sizeof(struct route_4)) trie_map_4
 	SEC(".maps");
 struct KEYED(BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, sizeof(struct route_6)) trie_map_6
@@ -55,16 +55,6 @@ struct KEYED(BPF_MAP_TYPE_HASH, 0, 16) hash_map_6 SEC(".maps");
 
 __u32 next;
 __u64 found;
-
-__noinline __u32 look_up_4(__u32 address)
-{
-	return ipv4_class(&table_map_4, address);
-}
-
-__noinline __u32 look_up_6(__u64 high, __u64 low)
-{
-	return ipv6_class(&table_map_6, high, low);
-}
 
 static __always_inline struct probe *next_probe(void)
 {
@@ -107,7 +97,7 @@ int table_4(struct xdp_md *ctx)
 {
 	struct probe *probe = next_probe();
 
-	return probe ? finish(look_up_4(probe->low)) : XDP_ABORTED;
+	return probe ? finish(table_map_4_class(probe->low)) : XDP_ABORTED;
 }
 
 SEC("xdp")
@@ -115,7 +105,7 @@ int table_6(struct xdp_md *ctx)
 {
 	struct probe *probe = next_probe();
 
-	return probe ? finish(look_up_6(probe->high, probe->low)) : XDP_ABORTED;
+	return probe ? finish(table_map_6_class(probe->high, probe->low)) : XDP_ABORTED;
 }
 
 SEC("xdp")

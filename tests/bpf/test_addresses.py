@@ -16,6 +16,7 @@ from tests.address_tables import (
     in_kernel,
     installed_compilers,
     kernel_classes,
+    set_root,
 )
 from tests.bpf.conftest import errno_of
 from tests.intervals import BITS, SHAPES, Interval, class_of, compiled, cut, edges, scattered
@@ -72,7 +73,9 @@ def test_a_map_that_was_never_written_covers_nothing(built: Path, version: int) 
 @VERSIONS
 def test_a_frozen_table_serves_the_next_program_unchanged(built: Path, version: int) -> None:
     intervals, probes = sample(version, SHAPES[2], 200)
-    with in_kernel(built, compiled(version, intervals)) as obj, Object.open(built) as following:
+    made = compiled(version, intervals)
+    with in_kernel(built, made) as obj, Object.open(built) as following:
+        set_root(following, made)
         table = obj.maps[f"ipv{version}_table"]
         following.maps[f"ipv{version}_table"].reuse_fd(table.fd)
         following.load()

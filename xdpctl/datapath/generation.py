@@ -70,10 +70,11 @@ def configure(obj: Object, generation: Generation | None) -> None:
     obj.maps.rules.set_max_entries(max(1, len(generation.rules)))
     obj.maps.rows.set_value_size(_WORD_BYTES * (1 + compiled.words))
     obj.maps.rows.set_max_entries(len(compiled.rows))
-    obj.maps.tables.set_max_entries(len(compiled.tables))
+    obj.maps.tables.set_value_size(compiled.tables.nbytes)
     obj.maps.macs.set_max_entries(max(1, len(compiled.macs)))
     for name, table in compiled.address_tables.items():
         obj.maps[name].set_max_entries(len(table.blocks))
+        setattr(obj.rodata, f"{name}_root", table.root()._asdict())
 
 
 def fill(obj: Object, generation: Generation) -> None:
@@ -115,6 +116,7 @@ def _config(obj: Object, generation: Generation) -> dict[str, Any]:
         # A step for each word, and one for each rule that the search can go on behind.
         "steps": compiled.words + expiring + 1 if generation.rules else 0,
         "groups": len(compiled.groups),
+        "table_values": len(compiled.tables),
         "source": _address_config(compiled.source),
         "destination": _address_config(compiled.destination),
         "fields": [_field_config(name, compiled) for name in _fields(obj)],

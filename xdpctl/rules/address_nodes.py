@@ -34,6 +34,10 @@ from xdpctl.rules.address_layout import (
 
 _DIRECT_LEVELS_MAX = 3
 _DIRECT_BITS_MAX = 20
+_FEW_BOUNDARIES = 1 << 15
+"""Below it arrays have a slot or two for each boundary, so that nearly all slots need one leaf;
+from there on a slot for every four to eight of them, which caches like better."""
+
 _BATCH = 1 << 16
 
 
@@ -234,7 +238,8 @@ class Tree:
         """Returns whether there are small leaves below, and all other nodes below."""
         first, size, block = segments
         lowest, highest = self._keys[first], self._keys[first + size - 1]
-        bits = np.minimum(_bit_length(size) - 2, _DIRECT_BITS_MAX)
+        spread = np.where(size < _FEW_BOUNDARIES, 0, 2)
+        bits = np.minimum(_bit_length(size) - spread, _DIRECT_BITS_MAX)
         shift = np.maximum(_bit_length(highest - lowest) - bits, 0).astype(lowest.dtype)
         base = lowest >> shift << shift
         last_slot = (highest - base >> shift).astype(np.int64)

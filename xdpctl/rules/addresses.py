@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,23 @@ from xdpctl.rules.address_nodes import Blocks, Segments, Tree
 _FORMAT = b"xdpctl address table 1"
 
 
+class Root(NamedTuple):
+    """What the program has of a table at hand (struct address_root).
+
+    Attributes:
+        used: 1, that of a program without the table is all zero.
+        direct: whether block 0 is an array of values, as mostly; the others are of that array.
+    """
+
+    used: int = 1
+    direct: int = 0
+    base: int = 0
+    child: int = 0
+    before: int = 0
+    limit: int = 0
+    shift: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A compiled table.
@@ -48,6 +65,19 @@ class Table:
     blocks: U32
     depth: int
     digest: str
+
+    def root(self) -> Root:
+        words = self.blocks[0]
+        if words[0] & KIND_MASK != Kind.DIRECT:
+            return Root()
+        return Root(
+            direct=1,
+            base=int(words.view(np.uint64)[1]),
+            child=int(words[1]),
+            before=int(words[4]),
+            limit=int(words[5]),
+            shift=int(words[0] >> SHIFT_AT & 63),
+        )
 
 
 def input_digest(version: int, starts: NDArray[Any], ends: NDArray[Any], classes: U16) -> str:

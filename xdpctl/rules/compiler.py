@@ -5,7 +5,7 @@ Nothing here knows BPF; `xdpctl.datapath` puts the tables into maps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,19 +17,20 @@ from xdpctl.rules.addressing import AddressClasses, AddressRows, address_classes
 from xdpctl.rules.bitrows import U64, words_for
 from xdpctl.rules.groups import Group, group_fields
 from xdpctl.rules.model import Ruleset
-from xdpctl.rules.numbers import MAC_UNLISTED, VALUES, FieldClasses, field_classes
+from xdpctl.rules.numbers import MAC_UNLISTED, VALUES, field_classes
 
 U16 = NDArray[np.uint16]
 
-BLOCK_CLASSES = 4096
-"""Classes in a block of `tables` (struct class_block)."""
-
 
 class FieldPlan(NamedTuple):
-    """Where a field's classes are in `tables`, and what they add to the index of their group."""
+    """Where `tables` say what a field's values add to the index of their group.
+
+    Attributes:
+        unlisted: what a MAC address adds that no rule names.
+    """
 
     table: int
-    multiplier: int
+    unlisted: int
     group: int
 
 
@@ -62,13 +63,13 @@ class Compiled:
     Attributes:
         words: of a row, without the summary.
         rows: uint64[n, 1 + words].
-        tables: uint16[blocks, BLOCK_CLASSES].
+        tables: uint16[n], n at least 1.
         fields: by name, of those that a rule asks for.
         groups: in the order of their numbers.
         source, destination: None where no rule asks for it.
         addresses: the classes of addresses.
         address_tables: by the names of their maps, those that a rule asks for.
-        macs: (source, destination) classes of each MAC address that a rule names.
+        macs: what each MAC address that a rule names adds as source, as destination.
     """
 
     words: int
@@ -98,11 +99,13 @@ def compile_ruleset(ruleset: Ruleset) -> Compiled:
     destination = _place_rows(rows, addresses.rows_of("dst", ruleset, words))
     classes = [each for name in VALUES if (each := field_classes(name, ruleset.rules))]
     groups = group_fields(classes, words)
-    fields = {
-        each.name: FieldPlan(tables.add(each.table), multiplier, number)
-        for number, group in enumerate(groups)
-        for each, multiplier in zip(group.fields, group.multipliers, strict=True)
-    }
+    fields: dict[str, FieldPlan] = {}
+    macs: dict[str, dict[int, int]] = {}
+    for number, group in enumerate(groups):
+        for each, times in zip(group.fields, group.multipliers, strict=True):
+            table = tables.add(each.table * np.uint16(times))
+            fields[each.name] = FieldPlan(table, MAC_UNLISTED * times, number)
+            macs[each.name] = {mac: class_ * times for mac, class_ in each.macs.items()}
     return Compiled(
         words=words,
         fields=fields,
@@ -111,7 +114,7 @@ def compile_ruleset(ruleset: Ruleset) -> Compiled:
         destination=destination,
         addresses=addresses,
         address_tables=addresses.tables(),
-        macs=_macs(classes),
+        macs=_macs(macs, fields),
         rows=rows.joined(),
         tables=tables.joined(),
     )
@@ -133,11 +136,13 @@ def _place_group(rows: _Rows, tables: _Tables, group: Group) -> GroupPlan:
     return GroupPlan(table, rows.add(group.rows), joint)
 
 
-def _macs(classes: Iterable[FieldClasses]) -> dict[int, tuple[int, int]]:
-    by_name = {each.name: each.macs for each in classes}
-    source, destination = by_name.get("src_mac", {}), by_name.get("dst_mac", {})
+def _macs(
+    added: Mapping[str, Mapping[int, int]], fields: Mapping[str, FieldPlan]
+) -> dict[int, tuple[int, int]]:
+    source, destination = added.get("src_mac", {}), added.get("dst_mac", {})
+    of_others = [fields[name].unlisted if name in fields else 0 for name in ("src_mac", "dst_mac")]
     return {
-        mac: (source.get(mac, MAC_UNLISTED), destination.get(mac, MAC_UNLISTED))
+        mac: (source.get(mac, of_others[0]), destination.get(mac, of_others[1]))
         for mac in sorted({*source, *destination})
     }
 
@@ -176,8 +181,5 @@ class _Tables:
         return first
 
     def joined(self) -> U16:
-        blocks = max(1, -(-self.count // BLOCK_CLASSES))
-        whole = np.zeros(blocks * BLOCK_CLASSES, np.uint16)
-        if self.parts:
-            whole[: self.count] = np.concatenate(self.parts)
-        return whole.reshape(blocks, BLOCK_CLASSES)
+        whole = np.concatenate([*self.parts, np.zeros(0, np.uint16)])
+        return whole if len(whole) else np.zeros(1, np.uint16)

@@ -22,20 +22,10 @@ struct {
 	__type(value, struct probe);
 } probes SEC(".maps");
 
-ADDRESS_TABLE(ipv4_table);
-ADDRESS_TABLE(ipv6_table);
+ADDRESS_TABLE_IPV4(ipv4_table)
+ADDRESS_TABLE_IPV6(ipv6_table)
 
 __u32 next;
-
-__noinline __u32 look_up_ipv4(__u32 address)
-{
-	return ipv4_class(&ipv4_table, address);
-}
-
-__noinline __u32 look_up_ipv6(__u64 high, __u64 low)
-{
-	return ipv6_class(&ipv6_table, high, low);
-}
 
 static __always_inline struct probe *next_probe(void)
 {
@@ -51,7 +41,7 @@ int look_up_4(struct xdp_md *ctx)
 
 	if (!probe)
 		return XDP_ABORTED;
-	probe->class = look_up_ipv4(probe->low);
+	probe->class = ipv4_table_class(probe->low);
 	return XDP_PASS;
 }
 
@@ -62,7 +52,7 @@ int look_up_6(struct xdp_md *ctx)
 
 	if (!probe)
 		return XDP_ABORTED;
-	probe->class = look_up_ipv6(probe->high, probe->low);
+	probe->class = ipv6_table_class(probe->high, probe->low);
 	return XDP_PASS;
 }
 
