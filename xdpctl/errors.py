@@ -6,6 +6,7 @@ XdpctlError                 exit code 3: any failure at run time
  ├─ NotAttached             ours is not on the interface
  ├─ ForeignProgram          somebody else's is
  ├─ KernelRefused           a system call or the verifier said no
+ ├─ WouldLockOut            whoever is logged in over the network, or the host itself
  ├─ BadInstallation         libbpf or the BPF object is missing or unusable
  ├─ MissingPrivilege        exit code 4
  ├─ WrongUsage              exit code 2: the command line or a file
@@ -62,6 +63,10 @@ class ForeignProgram(XdpctlError):
 
 class KernelRefused(XdpctlError):
     pass
+
+
+class WouldLockOut(XdpctlError):
+    """`message` has a line for each thing that would be dropped."""
 
 
 class BadInstallation(XdpctlError):

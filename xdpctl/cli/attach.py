@@ -55,7 +55,11 @@ class _ModeName(click.Choice[str]):
 @click.option("-N", "mode", flag_value="driver", help="Driver mode, as --mode driver.")
 @click.option("-S", "mode", flag_value="skb", help="SKB mode, as --mode skb.")
 @click.option("--rules", "file", metavar="FILE", help="Start with the rules of this file.")
-@click.option("--force", is_flag=True, help="Replace another program; change the mode of ours.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace another program; change the mode of ours; take rules that lock you out.",
+)
 @watch_option("Show rates, and detach at the end (Ctrl-C).")
 @click.pass_context
 def command(
@@ -70,32 +74,44 @@ def command(
     counts is there until it is detached. Of several interfaces all are attached, or none.
 
     Automatic mode takes driver mode, and SKB mode where the driver refuses. With --rules not one
-    packet passes before the rules are there.
+    packet passes before the rules are there; they are refused as `apply` refuses them.
     """
     found = [find_interface(name) for name in dict.fromkeys(interfaces)]
     session = session_of(context)
-    put = partial(
-        attach,
-        requested=_MODES[mode.lower()],
-        force=force,
-        content=None if file is None else _content(file),
-    )
+    content: Content | None = None
+    start: Document = {}
+    if file is not None:
+        content, start = _start_with(file, found, force, session)
+    put = partial(attach, requested=_MODES[mode.lower()], force=force, content=content)
     if watch_seconds is None:
-        _report(_attach_all(found, put), session)
+        _report(_attach_all(found, put), session, start)
         return
-    _attach_and_watch(found, put, watch_seconds, session)
+    _attach_and_watch(found, put, watch_seconds, session, start)
 
 
-def _content(file: str) -> Content:
+def _start_with(
+    file: str, interfaces: list[Interface], force: bool, session: Session
+) -> tuple[Content, Document]:
+    """What programs with the rules need, and what JSON says of starting with them."""
     import time  # noqa: PLC0415 - as all here, for --rules
 
-    from xdpctl.cli.rules_output import print_warnings  # noqa: PLC0415
+    from xdpctl.cli.rules_output import (  # noqa: PLC0415
+        print_ssh_note,
+        print_warnings,
+        ssh_document,
+    )
+    from xdpctl.datapath.lockout import check_ruleset  # noqa: PLC0415
     from xdpctl.datapath.rulesets import content_of  # noqa: PLC0415
     from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
     reading = read_ruleset(file, time.time())
     print_warnings(reading.warnings)
-    return content_of(reading.ruleset)
+    connections = None
+    for interface in [] if force else interfaces:
+        connections = check_ruleset(interface, lambda: None, reading.ruleset)
+    if not session.json:
+        print_ssh_note(connections)
+    return content_of(reading.ruleset), ssh_document(connections)
 
 
 Attached = list[tuple[Interface, AttachResult]]
@@ -127,11 +143,12 @@ def _attach_and_watch(
     put: Attach,
     seconds: float,
     session: Session,
+    start: Document,
 ) -> None:
     with stop_signals() as stop:
         attached = _attach_all(interfaces, put)
         try:
-            _report(attached, session)
+            _report(attached, session, start)
             # Scrolls, as xdp1 does: what was said of attaching stays in sight.
             single = len(interfaces) == 1
             show = partial(show_intervals, json=session.json, single=single, redraw=False)
@@ -144,10 +161,10 @@ def _attach_and_watch(
             click.echo(printable(f"{interface.name}: {end}"))
 
 
-def _report(attached: Attached, session: Session) -> None:
+def _report(attached: Attached, session: Session, start: Document) -> None:
     if session.json:
         netns = current_namespace()
-        write_json([_document(interface, netns, result) for interface, result in attached])
+        write_json([_document(interface, netns, result) | start for interface, result in attached])
         return
     for interface, result in attached:
         click.echo(printable(f"{interface.name}: {_sentence(result)}"))

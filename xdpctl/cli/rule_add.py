@@ -9,7 +9,14 @@ import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import heading, write_json
-from xdpctl.cli.rules_output import print_warnings, rule_text, warning_documents
+from xdpctl.cli.rules_output import (
+    force_option,
+    print_ssh_note,
+    print_warnings,
+    rule_text,
+    ssh_document,
+    warning_documents,
+)
 from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
@@ -44,6 +51,7 @@ def _field_options(function: Any) -> Any:
 @click.option("--name", metavar="NAME", help="Its name [default: made up, the same for the same].")
 @click.option("--before", metavar="RULE", help="Ahead of this one [default: behind the last].")
 @click.option("--for", "lifetime", metavar="TIME", help="How long it is in force, as 10m or 1h30m.")
+@force_option()
 @click.pass_context
 def command(
     context: click.Context,
@@ -53,11 +61,12 @@ def command(
     name: str | None,
     before: str | None,
     lifetime: str | None,
+    force: bool,
     **fields: tuple[str, ...],
 ) -> None:
     """Add a rule behind the last one, or ahead of another. A value may be a list with commas, or
     the option given several times: any of them matches. With ! before the first, none of them
-    does. All options together have to match.
+    does. All options together have to match. Refused as `apply` is, without --force.
     """
     from dataclasses import replace  # noqa: PLC0415
 
@@ -92,12 +101,14 @@ def command(
         notes.extend(warnings)
         return replace(ruleset, rules=rules)
 
-    rulesets.apply(found, add)
+    applied = rulesets.apply(found, add, force=force)
     if session_of(context).json:
         document = heading(found, current_namespace()) | {"rule": fields_of(added[0])}
-        write_json(document | {"warnings": warning_documents(notes)})
+        document |= {"warnings": warning_documents(notes)}
+        write_json(document | ssh_document(applied.connections))
         return
     print_warnings(notes)
+    print_ssh_note(applied.connections)
     fields_ = fields_of(added[0])
     what = rule_text({key: fields_[key] for key in fields_ if key not in ("name", "action")})
     click.echo(printable(f"{found.name}: rule {added[0].name}: {action} {what or 'everything'}"))

@@ -9,6 +9,7 @@ import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import heading, write_json
+from xdpctl.cli.rules_output import force_option, print_ssh_note, ssh_document
 from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 )
 @interface_argument()
 @click.argument("rules", metavar="RULE...", nargs=-1, required=True)
+@force_option()
 @click.pass_context
-def command(context: click.Context, interface: str, rules: tuple[str, ...]) -> None:
-    """Delete rules by name, all in one step."""
+def command(context: click.Context, interface: str, rules: tuple[str, ...], force: bool) -> None:
+    """Delete rules by name, all in one step. Refused as `apply` is, without --force."""
     from xdpctl.datapath import rulesets  # noqa: PLC0415
 
     found = find_interface(interface)
@@ -46,8 +48,10 @@ def command(context: click.Context, interface: str, rules: tuple[str, ...]) -> N
             ruleset, rules=tuple(rule for rule in ruleset.rules if rule.name not in rules)
         )
 
-    rulesets.apply(found, delete)
+    connections = rulesets.apply(found, delete, force=force).connections
     if session_of(context).json:
-        write_json(heading(found, current_namespace()) | {"deleted": list(dict.fromkeys(rules))})
+        document = heading(found, current_namespace()) | {"deleted": list(dict.fromkeys(rules))}
+        write_json(document | ssh_document(connections))
     else:
+        print_ssh_note(connections)
         click.echo(printable(f"{found.name}: deleted {', '.join(dict.fromkeys(rules))}"))

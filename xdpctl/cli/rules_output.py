@@ -12,7 +12,9 @@ from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import Interface, current_namespace
 
 if TYPE_CHECKING:
+    from xdpctl.datapath.rulesets import Applied
     from xdpctl.rules.diff import Difference, PolicyChange, SetChange
+    from xdpctl.rules.lifelines import Connection
     from xdpctl.rules.mistakes import Mistake
     from xdpctl.rules.model import NamedSet, Rule, Ruleset
     from xdpctl.rules.stored import StoredSet
@@ -22,13 +24,30 @@ def file_argument() -> Callable[..., Any]:
     return click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 
 
+def force_option() -> Callable[..., Any]:
+    return click.option("--force", is_flag=True, help="Also if it locks you out.")
+
+
+def print_ssh_note(connections: Iterable[Connection] | None) -> None:
+    """That there is no SSH connection that could have been kept, where one was looked for."""
+    if connections is not None and not list(connections):
+        click.echo("note: found no SSH connection that this command came through", err=True)
+
+
+def ssh_document(connections: Iterable[Connection] | None) -> Document:
+    """None where they were not looked for."""
+    found = None if connections is None else [str(each) for each in connections]
+    return {"ssh_connections": found}
+
+
 def print_warnings(warnings: Iterable[Mistake]) -> None:
     for warning in warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
 
 
-def print_applied(interface: Interface, ruleset: Ruleset) -> None:
-    click.echo(printable(f"{interface.name}: {summary(ruleset)}"))
+def print_applied(interface: Interface, applied: Applied) -> None:
+    print_ssh_note(applied.connections)
+    click.echo(printable(f"{interface.name}: {summary(applied.ruleset)}"))
 
 
 def summary(ruleset: Ruleset) -> str:
@@ -57,10 +76,11 @@ def set_document(named: NamedSet | StoredSet) -> Document:
 
 
 def applied_document(
-    interface: Interface, ruleset: Ruleset, warnings: Iterable[Mistake]
+    interface: Interface, applied: Applied, warnings: Iterable[Mistake]
 ) -> Document:
-    document = heading(interface, current_namespace()) | ruleset_document(ruleset)
-    return document | {"warnings": warning_documents(warnings)}
+    document = heading(interface, current_namespace()) | ruleset_document(applied.ruleset)
+    document |= {"warnings": warning_documents(warnings)}
+    return document | ssh_document(applied.connections)
 
 
 def warning_documents(warnings: Iterable[Mistake]) -> list[Document]:

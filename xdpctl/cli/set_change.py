@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xdpctl.cli.documents import heading, write_json
+from xdpctl.cli.rules_output import print_ssh_note, ssh_document
 from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
@@ -24,6 +25,7 @@ def change_set(
     prefixes: tuple[str, ...],
     operation: Callable[[NamedSet, Iterable[AddressRange]], NamedSet],
     *,
+    force: bool,
     json: bool,
 ) -> None:
     """Put what `operation` makes of a set in its place, and say how large it is."""
@@ -47,9 +49,12 @@ def change_set(
         )
         return replace(ruleset, sets=sets)
 
-    made = rulesets.apply(found, change).set_named(name)
+    applied = rulesets.apply(found, change, force=force)
+    made = applied.ruleset.set_named(name)
     if json:
         document = heading(found, current_namespace())
-        write_json(document | {"name": name, "prefixes": made.prefixes})
+        document |= {"name": name, "prefixes": made.prefixes}
+        write_json(document | ssh_document(applied.connections))
         return
+    print_ssh_note(applied.connections)
     click.echo(printable(f"{found.name}: set {name} has {made.prefixes:,} prefixes"))

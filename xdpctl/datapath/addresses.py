@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import struct
 from array import array
@@ -20,7 +21,7 @@ _ADDRESSES_MAX = 16384
 def mac_of(interface: str) -> bytes:
     """6 bytes. Raises OSError."""
     with _socket() as asking:
-        request = struct.pack(f"{_IFREQ_BYTES}s", interface.encode())
+        request = struct.pack(f"{_IFREQ_BYTES}s", os.fsencode(interface))
         return fcntl.ioctl(asking, _SIOCGIFHWADDR, request)[_IFNAMSIZ + 2 : _IFNAMSIZ + 8]
 
 
@@ -42,7 +43,7 @@ def has_own_wire(interface: str) -> bool:
     pass no other interface of this namespace before, as those of VLANs, bridges and bonds do."""
     answer = array("B", bytes(_DRVINFO_BYTES))
     struct.pack_into("I", answer, 0, _ETHTOOL_GDRVINFO)
-    request = struct.pack(f"{_IFNAMSIZ}sP", interface.encode(), answer.buffer_info()[0])
+    request = struct.pack(f"{_IFNAMSIZ}sP", os.fsencode(interface), answer.buffer_info()[0])
     try:
         with _socket() as asking:
             fcntl.ioctl(asking, _SIOCETHTOOL, request.ljust(_IFREQ_BYTES, b"\0"))

@@ -8,11 +8,10 @@ add a rule to what they saw, one would have to start over.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +21,7 @@ from xdpctl.datapath.hook import swap
 from xdpctl.datapath.interfaces import Interface, command_line
 from xdpctl.datapath.kernel import explained, require_privileges
 from xdpctl.datapath.loading import Content, loaded_program
+from xdpctl.datapath.locking import only_writer
 from xdpctl.datapath.program import NotOursError, RunningProgram
 from xdpctl.datapath.snapshot import not_attached
 from xdpctl.errors import KernelRefused, WrongUsage
@@ -31,9 +31,9 @@ from xdpctl.rules.stored import StoredRuleset, from_text, to_ranges, to_ruleset,
 
 if TYPE_CHECKING:
     from xdpctl.rules.compiler import Compiled
+    from xdpctl.rules.lifelines import Connection
 
 _VERDICTS = {Action.DROP: 1, Action.PASS: 2}  # enum xdp_action
-_OWN_NETNS = "/proc/thread-self/ns/net"
 _NO_TALLY = Tally(0, 0)
 
 
@@ -50,6 +50,18 @@ class CountedRuleset(NamedTuple):
     stored: StoredRuleset
     rules: tuple[CountedRule, ...]
     default: Tally
+
+
+class Applied(NamedTuple):
+    """A ruleset that is in place now.
+
+    Attributes:
+        connections: the SSH connections that this command came through, empty where none was
+            found; None where they were not looked for, by force or since nothing is dropped.
+    """
+
+    ruleset: Ruleset
+    connections: tuple[Connection, ...] | None
 
 
 def read_counted(interface: Interface) -> CountedRuleset | None:
@@ -79,34 +91,41 @@ def read_ruleset(interface: Interface, which: str = "ruleset") -> Ruleset | None
         return _ruleset(program, which)
 
 
-def apply(interface: Interface, change: Callable[[Ruleset | None], Ruleset]) -> Ruleset:
-    """Put in the place of the ruleset on an interface what `change` makes of it; returns that.
+def apply(
+    interface: Interface, change: Callable[[Ruleset | None], Ruleset], *, force: bool = False
+) -> Applied:
+    """Put in the place of the ruleset on an interface what `change` makes of it.
 
     Args:
         change: gets None of a bare counter. What it raises leaves everything as it was.
+        force: also if it would lock its user out.
 
     Raises:
         NotAttached: our program is not on the interface.
+        WouldLockOut: it would cut a lifeline that the running one does not cut.
         TooManyClasses, TooManyCombinations: it cannot be compiled.
         NotStored, MissingPrivilege, KernelRefused.
     """
-    with _only_writer(), _running(interface) as (program, mode):
-        return _replace(interface, program, mode, change(_ruleset(program, "ruleset")))
+    with only_writer(), _running(interface) as (program, mode):
+        running = _ruleset(program, "ruleset")
+        new = change(running)
+        return _replace(interface, program, mode, new, lambda: running, force=force)
 
 
-def roll_back(interface: Interface) -> Ruleset:
-    """Put the previous ruleset back, its sets as they were; returns it.
+def roll_back(interface: Interface, *, force: bool = False) -> Applied:
+    """Put the previous ruleset back, its sets as they were.
 
     Raises KernelRefused where there is none, and as `apply`.
     """
-    with _only_writer(), _running(interface) as (program, mode):
+    with only_writer(), _running(interface) as (program, mode):
         previous = _ruleset(program, "previous")
         if previous is None:
             raise KernelRefused(
                 f"{interface.name}: no ruleset was there before",
                 hint=f"{command_line('rule', 'list', interface.name)} shows what is there",
             )
-        return _replace(interface, program, mode, previous)
+        running = partial(_ruleset, program, "ruleset")
+        return _replace(interface, program, mode, previous, running, force=force)
 
 
 def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
@@ -114,7 +133,7 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
 
     Raises WrongUsage where there is no such rule, and as `apply`.
     """
-    with _only_writer(), _running(interface) as (program, _):
+    with only_writer(), _running(interface) as (program, _):
         stored = _stored(program)
         known = [] if stored is None else [str(each["name"]) for each in stored.rules]
         missing = [name for name in names if name not in known]
@@ -139,15 +158,24 @@ def bare_counter() -> Ruleset:
 
 
 def _replace(
-    interface: Interface, program: RunningProgram, mode: xdp.Mode, ruleset: Ruleset
-) -> Ruleset:
+    interface: Interface,
+    program: RunningProgram,
+    mode: xdp.Mode,
+    ruleset: Ruleset,
+    running: Callable[[], Ruleset | None],
+    *,
+    force: bool,
+) -> Applied:
+    from xdpctl.datapath.lockout import check_ruleset  # noqa: PLC0415 - for those who change rules
+
+    connections = None if force else check_ruleset(interface, running, ruleset)
     content = content_of(ruleset, program)
     with (
         explained(interface.name),
         loaded_program(content=content, successor_of=program) as loaded,
     ):
         swap(interface, mode, loaded.fd, program.fd)
-    return ruleset
+    return Applied(ruleset, connections)
 
 
 def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Content:
@@ -246,24 +274,6 @@ def _running(interface: Interface) -> Iterator[tuple[RunningProgram, xdp.Mode]]:
                 yield program, attached.mode
                 return
     raise not_attached(interface.name)
-
-
-@contextmanager
-def _only_writer() -> Iterator[None]:
-    """Of all that change rulesets in this network namespace; the lock ends with the process.
-
-    The namespace itself is what is locked: there is no file that could be left behind, or be
-    somebody else's.
-    """
-    try:
-        descriptor = os.open(_OWN_NETNS, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise KernelRefused(f"{_OWN_NETNS}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _totals(program: RunningProgram) -> list[Tally]:
