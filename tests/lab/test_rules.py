@@ -97,9 +97,9 @@ def test_counters_stay_with_a_name_through_changes(attached: Attached, tmp_path:
 
 def test_attach_with_rules_lets_nothing_through_before(pair: Pair, tmp_path: Path) -> None:
     path = write(tmp_path / "edge.yaml", "default: drop\n")
-    done = xdpctl(pair.right, "attach", "eth0", "--rules", path)
+    done = xdpctl(pair.right, "attach", "eth0", "--rules", path, "--force")
     assert done.returncode == 0, done.stderr
-    again = xdpctl(pair.right, "attach", "eth0", "--rules", path)
+    again = xdpctl(pair.right, "attach", "eth0", "--rules", path, "--force")
     assert again.returncode == 3
     assert "hint: put the rules in place with: xdpctl apply eth0 FILE" in again.stderr
     pair.left.send("eth0", [WEB] * 3)
