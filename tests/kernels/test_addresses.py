@@ -9,6 +9,15 @@ import pytest
 
 from tests.address_tables import compile_with, installed_compilers, kernel_classes
 from tests.intervals import BITS, SHAPES, class_of, cut, edges
+from tests.unit.test_classes import assert_as_expected
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_many_lists_have_the_classes_that_they_are_to_have(version: int) -> None:
+    """The processor is another here too: qemu's, whose vector instructions are not all sound."""
+    random = Random(version)
+    starts = random.sample(range(10_000), 300)
+    assert_as_expected(version, [[(start, start + random.randrange(40))] for start in starts])
 
 
 @pytest.mark.parametrize("compiler", installed_compilers())

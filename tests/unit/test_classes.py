@@ -83,6 +83,7 @@ def test_addresses_of_a_class_are_in_the_same_lists(version: int, data: st.DataO
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_many_lists_and_their_order_of_numbers(version: int) -> None:
+    """As many as NumPy has vectorized code for, which is only as right as the processor."""
     lists = [[(10 * k, 10 * k + 14)] for k in range(130)]
     found = assert_as_expected(version, lists)
     assert found.lists_of(1) == [0]
