@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +16,12 @@ from xdpctl.datapath.program import (
     STORED_BLOCK_BYTES,
     RunningProgram,
 )
-from xdpctl.errors import BadInstallation, KernelRefused
+from xdpctl.errors import BadInstallation
 from xdpctl.pylibbpf import Map, Object, ObjectProgram
 
 BPF_OBJECT = os.path.join(os.path.dirname(__file__), os.pardir, "data", "xdpctl.bpf.o")
 
 _HANDED_ON = ("counters", "rule_counts")
-
-# Where verdicts have been held against the reference model: no filter is better than a wrong one.
-_PROVEN_FOR_RULES = (6, 18)
 
 
 class Content(NamedTuple):
@@ -60,11 +56,8 @@ def loaded_program(
 
     Raises:
         BadInstallation: the BPF object is not there.
-        KernelRefused: rules, on a kernel for which they are not proven.
         PylibbpfError: libbpf or the kernel refuses.
     """
-    if content is not None:
-        _require_proven_kernel()
     try:
         obj = Object.open(BPF_OBJECT, name=PROGRAM_NAME)
     except FileNotFoundError:
@@ -111,17 +104,6 @@ def loaded_program(
         obj.maps.meta[0] = meta
         program.bind_map(obj.maps.meta.fd)
         yield program
-
-
-def _require_proven_kernel() -> None:
-    release = os.uname().release
-    numbers = re.match(r"(\d+)\.(\d+)", release)
-    if numbers is None or tuple(map(int, numbers.groups())) < _PROVEN_FOR_RULES:
-        needed = ".".join(map(str, _PROVEN_FOR_RULES))
-        raise KernelRefused(
-            f"rules are not proven on Linux {release}",
-            hint=f"counting works here; rules want Linux {needed} or newer",
-        )
 
 
 def _store(obj: Object, program: ObjectProgram, content: Content) -> dict[str, int]:
