@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.edges import NOW
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import Generation, RuleEntry
 from xdpctl.datapath.loading import Content, loaded_program
 from xdpctl.datapath.program import RunningProgram
 from xdpctl.pylibbpf import Map, ObjectProgram
 from xdpctl.rules.compiler import compile_ruleset
-from xdpctl.rules.model import Action, Ruleset
+from xdpctl.rules.model import Action, Rule, Ruleset
 
 VERDICTS = {Action.DROP: 1, Action.PASS: 2}
 
@@ -47,11 +49,22 @@ class Kernel:
         return Counter({n: t.packets for n, t in zip(names, counted, strict=True) if t.packets})
 
 
+def expires_ns(rule: Rule) -> int:
+    """On CLOCK_BOOTTIME, as if it were NOW."""
+    if rule.expires is None:
+        return 0
+    from_now_s = rule.expires - NOW
+    return max(1, time.clock_gettime_ns(time.CLOCK_BOOTTIME) + from_now_s * 10**9)
+
+
 def generation_of(rules: Ruleset) -> Generation:
     compiled = compile_ruleset(rules)
     return Generation(
         compiled,
-        [RuleEntry(VERDICTS[rule.action], i) for i, rule in enumerate(rules.rules, 1)],
+        [
+            RuleEntry(VERDICTS[rule.action], i, expires_ns(rule))
+            for i, rule in enumerate(rules.rules, 1)
+        ],
         drop_malformed=rules.malformed is Action.DROP,
         drop_by_default=rules.default is Action.DROP,
     )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bpf.judging import judging
-from tests.edges import frame, ruleset
+from tests.edges import NOW, frame, ruleset
 from xdpctl.rules.model import Action, Ruleset
 from xdpctl.rules.reference import Verdict, judge
 
@@ -25,7 +25,7 @@ def agree(rules: Ruleset, frames: list[bytes]) -> None:
         expected: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for each in frames:
-            verdict = judge(rules, each, 0)
+            verdict = judge(rules, each, NOW)
             assert kernel.run(each) == XDP[verdict.action], explained(rules, each, verdict)
             if verdict.reason != "malformed":
                 expected[verdict.rule or "default"] += 1
