@@ -38,8 +38,6 @@ enum search_row {
 
 struct search {
 	__u64 summary; /* of the words still to be looked at */
-	__u64 word;    /* rules of the present one still to be looked at */
-	__u32 first;   /* the number of its first rule */
 	__u32 rows[ROWS_MAX];
 };
 
@@ -212,8 +210,6 @@ static __always_inline void begin_search(const struct packet *packet, struct sea
 			     &search->rows[ROW_DESTINATION_OWN]);
 	group_rows(packet, &search->rows[ROW_GROUPS]);
 	search->summary = matching(search, 0);
-	search->word = 0;
-	search->first = 0;
 }
 
 static __always_inline bool has_expired(__u32 number)
@@ -223,38 +219,38 @@ static __always_inline bool has_expired(__u32 number)
 	return rule && rule->expires_ns && rule->expires_ns <= bpf_ktime_get_boot_ns();
 }
 
-static __always_inline bool is_to_go_on(int number)
-{
-	return number == LOOK_ON || (config.expiring && number >= 0 && has_expired(number));
-}
-
-/* The next rule that matches, LOOK_ON where this word had none (left), NO_RULE after the last. */
+/* The first rule of the next word that matches and is in force: LOOK_ON where there is none in that
+ * word, NO_RULE after the last. Expired rules are passed over here and not by the loop around it:
+ * for 568 of those the verifier would have too many jumps to remember (8,192). */
 static __always_inline int next_match(struct search *search)
 {
-	__u32 at;
+	__u64 word;
+	__u32 at, number;
 
-	if (!search->word) {
-		if (!search->summary)
-			return NO_RULE;
-		at = lowest_bit(search->summary) & (config.words - 1);
-		search->summary &= search->summary - 1;
-		search->word = matching(search, 1 + at);
-		search->first = at * 64;
-		if (!search->word)
-			return LOOK_ON;
+	if (!search->summary)
+		return NO_RULE;
+	at = lowest_bit(search->summary) & (config.words - 1);
+	search->summary &= search->summary - 1;
+	word = matching(search, 1 + at);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < 64 && word; i++) {
+		number = at * 64 + lowest_bit(word);
+		if (!config.expiring || !has_expired(number))
+			return number;
+		word &= word - 1;
 	}
-	at = lowest_bit(search->word);
-	search->word &= search->word - 1;
-	return search->first + at;
+	return LOOK_ON;
 }
 
+/* The first word is looked into where the search begins, the others by a function: a call costs as
+ * much as looking into one. */
 __noinline int another_match(struct search *search)
 {
 	return search ? next_match(search) : NO_RULE;
 }
 
 /*
- * The number of the rule that decides on a packet, or NO_RULE. Global functions are verified by
+ * The number of the rule that decides on a packet, or less than 0. Global functions are verified by
  * themselves: this one once, and not once for each way through the headers; and a step of the
  * search once, and not as often as it is repeated.
  */
@@ -266,16 +262,11 @@ __noinline int classify(const struct packet *packet)
 	if (!packet || !config.steps)
 		return NO_RULE;
 	begin_search(packet, &search);
-	if (!search.summary)
-		return NO_RULE;
 	number = next_match(&search);
 #pragma clang loop unroll(disable)
-	for (__u32 step = 1; step < config.steps; step++) {
-		if (!is_to_go_on(number))
-			return number;
+	for (__u32 step = 1; step < config.steps && number == LOOK_ON; step++)
 		number = another_match(&search);
-	}
-	return is_to_go_on(number) ? NO_RULE : number;
+	return number;
 }
 
 #endif

@@ -65,7 +65,7 @@ struct config {
 	__u8 asks_network;   /* TTL, DSCP, fragment */
 	__u8 asks_link;	     /* length, VLAN, ethertype, MAC addresses */
 	__u32 words;	     /* of 64 rules, in a row; a power of two up to 64 */
-	__u32 steps;	     /* of the search, at most */
+	__u32 steps;	     /* of the search, at most: the words, if there are rules */
 	__u32 groups;
 	__u32 table_values; /* in `tables` */
 	struct address_config source;

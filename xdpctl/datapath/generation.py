@@ -105,16 +105,14 @@ def _config(obj: Object, generation: Generation) -> dict[str, Any]:
     """struct config."""
     assert obj.btf is not None
     compiled = generation.compiled
-    expiring = sum(bool(each.expires_ns) for each in generation.rules)
     before: Any = obj.rodata.config
     return {
         "rules": 1,
         "drop_malformed": int(generation.drop_malformed),
         "drop_by_default": int(generation.drop_by_default),
-        "expiring": int(expiring > 0),
+        "expiring": int(any(each.expires_ns for each in generation.rules)),
         "words": compiled.words,
-        # A step for each word, and one for each rule that the search can go on behind.
-        "steps": compiled.words + expiring + 1 if generation.rules else 0,
+        "steps": compiled.words if generation.rules else 0,
         "groups": len(compiled.groups),
         "table_values": len(compiled.tables),
         "source": _address_config(compiled.source),
