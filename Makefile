@@ -18,6 +18,10 @@ BUILD_PACKAGES := libbpf1 libbpf-dev linux-libc-dev clang llvm python3-venv
 TEST_PACKAGES := iproute2 ethtool openssh-server openssh-client tmux clang-format $(shell . /etc/os-release; \
   [ "$$ID" = ubuntu ] && echo linux-tools-common linux-tools-$$(uname -r) || echo bpftool)
 KERNEL_PACKAGES := qemu-system-x86 busybox-static kmod debian-archive-keyring
+# clang 14 (the oldest newer one where apt has none) and the newest: as a shell says it, since apt
+# may have to be updated before it knows.
+COMPILER_PACKAGES := $$(apt-cache search --names-only '^clang-[0-9]+$$' | cut -d' ' -f1 | \
+  sort -t- -k2n | awk -F- '$$2 >= 14' | sed -n '1p;$$p')
 
 # Without apt, install them by hand and say so: make PACKAGES=installed demo
 PACKAGES ?= apt
@@ -56,9 +60,22 @@ test: $(VENV)/.dev build ## All tests, as root, against this kernel.
 	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest \
 	  --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
+.PHONY: test-compilers
+test-compilers: $(VENV)/.dev .cache/.compilers build ## The same verdicts from what clang 14 and the newest clang make.
+	@$(BIN)/python -m tests.compilers
+	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest \
+	  tests/kernels/test_compilers.py tests/bpf/test_addresses.py
+
+GUESTS := bookworm trixie
+
 .PHONY: test-kernels
-test-kernels: .cache/.kernel-packages $(VENV)/.dev build ## The same object on Debian's 6.1 and 6.12 kernels.
-	@$(SUDO) $(BIN)/python tests/kernels/boot.py -- \
+test-kernels: .cache/.kernel-packages .cache/.compilers $(VENV)/.dev build ## The same object on Debian's 6.1 and 6.12 kernels.
+	@$(BIN)/python -m tests.compilers
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(addprefix .test-in-,$(GUESTS))
+
+.PHONY: $(addprefix .test-in-,$(GUESTS))
+$(addprefix .test-in-,$(GUESTS)): .test-in-%:
+	@$(SUDO) $(BIN)/python tests/kernels/boot.py --suite $* -- \
 	  $(BIN)/python -m pytest -p no:cacheprovider tests/kernels
 
 MINUTES ?= 5
@@ -153,3 +170,6 @@ $(VENV)/.dev: $(VENV)/.run .cache/.test-packages
 
 .cache/.kernel-packages:
 	$(call install_packages,$(KERNEL_PACKAGES))
+
+.cache/.compilers: .cache/.build-packages
+	$(call install_packages,$(COMPILER_PACKAGES))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,39 +10,10 @@ import numpy as np
 
 from tests.intervals import Interval, as_array, compiled
 from xdpctl.pylibbpf import Object, ObjectMap
-from xdpctl.pylibbpf.clang import compile_file
 from xdpctl.rules.addresses import Table
 
-SOURCE = Path(__file__).parent / "bpf/objects/addresses.bpf.c"
 PROBES = 65_536
 PACKET = bytes(64)
-
-
-def installed_compilers() -> list[str]:
-    """`clang` and those with a version in their name, the newest last."""
-    found = {
-        path.name: int(path.name.removeprefix("clang-"))
-        for folder in os.get_exec_path()
-        for path in Path(folder).glob("clang-[0-9]*")
-        if path.name.removeprefix("clang-").isdigit()
-    }
-    return ["clang", *sorted(found, key=lambda name: found[name])]
-
-
-def compile_with(compiler: str, folder: Path) -> Path:
-    """The test object, as the compiler of that name makes it."""
-    command = shutil.which(compiler)
-    assert command
-    tools, output = folder / "bin", folder / "addresses.bpf.o"
-    tools.mkdir()
-    (tools / "clang").symlink_to(command)
-    path = os.environ["PATH"]
-    os.environ["PATH"] = f"{tools}:{path}"
-    try:
-        compile_file(SOURCE, output)
-    finally:
-        os.environ["PATH"] = path
-    return output
 
 
 def write(map_: ObjectMap, table: Table) -> None:

@@ -10,15 +10,9 @@ from random import Random
 
 import pytest
 
-from tests.address_tables import (
-    classes_of,
-    compile_with,
-    in_kernel,
-    installed_compilers,
-    kernel_classes,
-    set_root,
-)
+from tests.address_tables import classes_of, in_kernel, kernel_classes, set_root
 from tests.bpf.conftest import errno_of
+from tests.compilers import ADDRESSES, built_by, installed_compilers
 from tests.intervals import BITS, SHAPES, Interval, class_of, compiled, cut, edges, scattered
 from xdpctl.pylibbpf import Object
 
@@ -28,9 +22,9 @@ VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
 
 @pytest.fixture(scope="module", params=installed_compilers())
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(request: pytest.FixtureRequest) -> Path:
     """The test object by each compiler of this machine."""
-    return compile_with(request.param, tmp_path_factory.mktemp(request.param))
+    return built_by(request.param, ADDRESSES)
 
 
 @cache

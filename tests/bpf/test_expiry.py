@@ -13,24 +13,31 @@ DROP, PASS = 1, 2
 FRAME = eth(IPV4, ipv4(17, bytes(8)))
 
 
-def rules(*expires: int | None, last: Action | None = None) -> Ruleset:
+def rules(
+    *expires: int | None, last: Action | None = None, default: Action = Action.PASS
+) -> Ruleset:
     """Rules that match every frame, and drop it; at the end one more that never expires."""
     made = [Rule(f"r{i}", Action.DROP, expires=each) for i, each in enumerate(expires)]
     if last is not None:
         made.append(Rule("last", last))
-    return Ruleset("test", default=Action.PASS, malformed=Action.PASS, rules=tuple(made))
+    return Ruleset("test", default=default, malformed=Action.PASS, rules=tuple(made))
 
 
-@pytest.mark.parametrize("expired", [1, 2, 63, 64, 65, 568, 4095])
-def test_rule_behind_expired_ones_that_match_decides(expired: int) -> None:
-    made = rules(*[NOW - 60] * expired, last=Action.PASS)
+def expired_ones_are_passed_over(count: int) -> None:
+    made = rules(*[NOW - 60] * count, last=Action.PASS, default=Action.DROP)
     with judging(made) as kernel:
         assert kernel.run(FRAME) == PASS
         assert kernel.packets_by_rule() == {"last": 1}
 
 
-def test_default_decides_where_all_rules_have_expired() -> None:
-    with judging(rules(*[NOW - 60] * 200)) as kernel:
+@pytest.mark.parametrize("expired", [1, 2, 63, 64, 65, 200, 568, 4095])
+def test_rule_behind_expired_ones_that_match_decides(expired: int) -> None:
+    expired_ones_are_passed_over(expired)
+
+
+@pytest.mark.parametrize("count", [1, 64, 200])
+def test_default_decides_where_all_rules_have_expired(count: int) -> None:
+    with judging(rules(*[NOW - 60] * count)) as kernel:
         assert kernel.run(FRAME) == PASS
         assert kernel.packets_by_rule() == {"default": 1}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.address_tables import compile_with, installed_compilers, kernel_classes
+from tests.address_tables import kernel_classes
+from tests.compilers import ADDRESSES, built_by, installed_compilers
 from tests.intervals import BITS, SHAPES, class_of, cut, edges
 from tests.unit.test_classes import assert_as_expected
 
@@ -21,12 +21,12 @@ def test_many_lists_have_the_classes_that_they_are_to_have(version: int) -> None
 
 
 @pytest.mark.parametrize("compiler", installed_compilers())
-def test_the_kernel_finds_what_bisection_finds(compiler: str, tmp_path: Path) -> None:
-    built = compile_with(compiler, tmp_path)
+def test_the_kernel_finds_what_bisection_finds(compiler: str) -> None:
+    path = built_by(compiler, ADDRESSES)
     for version in (4, 6):
         for shape in SHAPES:
             random = Random(f"{version} {shape.__name__}")
             intervals = cut(version, shape(BITS[version], 300, random), random)
             probes = edges(version, intervals)
             expected = [class_of(intervals, probe) for probe in probes]
-            assert kernel_classes(built, version, intervals, probes) == expected, shape
+            assert kernel_classes(path, version, intervals, probes) == expected, shape

@@ -7,6 +7,7 @@ program.
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 from netns_lab import Lab
 from tests.bpf.counting import PASS, bench
 from tests.bpf.test_classifier import agree
-from tests.edges import frame, ruleset
+from tests.bpf.test_expiry import expired_ones_are_passed_over
+from tests.edges import deep_ruleset, frame, ruleset
 from tests.oracle import parse
 from tests.packets import PACKETS
 from xdpctl.datapath.hook import RequestedMode, attach, detach, occupants
@@ -22,6 +24,7 @@ from xdpctl.datapath.interfaces import find_interface, inside_namespace
 from xdpctl.datapath.snapshot import Reader, Snapshot
 from xdpctl.protocols import protocol_name
 from xdpctl.pylibbpf import xdp_context
+from xdpctl.rules.model import Ruleset
 
 
 def test_packet_table_is_counted_as_described() -> None:
@@ -54,13 +57,21 @@ def test_frames_on_a_wire_are_counted_as_described(mode: RequestedMode) -> None:
             assert occupants(interface) == ()
 
 
-@pytest.mark.parametrize("rules", [1, 5, 64, 65, 1000])
-def test_verdicts_and_matched_rules_are_those_of_the_reference_model(rules: int) -> None:
+@pytest.mark.parametrize(
+    ("make", "rules"),
+    [(ruleset, 1), (ruleset, 5), (ruleset, 64), (ruleset, 1000), (deep_ruleset, 500)],
+)
+def test_verdicts_and_matched_rules_are_those_of_the_reference_model(
+    make: Callable[[Random, int], Ruleset], rules: int
+) -> None:
     """A compiler or verifier may get one wrong and load all the same."""
     random = Random(rules)
-    for _ in range(4):
-        made = ruleset(random, rules)
-        agree(made, [frame(random, made) for _ in range(150)])
+    made = make(random, rules)
+    agree(made, [frame(random, made) for _ in range(250)])
+
+
+def test_any_number_of_rules_may_expire() -> None:
+    expired_ones_are_passed_over(4095)
 
 
 def assert_counted(snapshot: Snapshot, frames: list[bytes]) -> None:
