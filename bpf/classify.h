@@ -23,8 +23,10 @@
 #include "config.h"
 #include "maps.h"
 
-#define NO_RULE -1
-#define LOOK_ON -2
+#define NO_RULE	     -1
+#define LOOK_ON	     -2
+
+#define WORDS_A_CALL 8
 
 /* Rows in the order in which they are ANDed; those of an address are ORed first. */
 enum search_row {
@@ -242,11 +244,18 @@ static __always_inline int next_match(struct search *search)
 	return LOOK_ON;
 }
 
-/* The first word is looked into where the search begins, the others by a function: a call costs as
- * much as looking into one. */
+/* The first word is looked into where the search begins, the others by a function, several at a
+ * call of it: a call and its return cost as much as looking into one. */
 __noinline int another_match(struct search *search)
 {
-	return search ? next_match(search) : NO_RULE;
+	int number = LOOK_ON;
+
+	if (!search)
+		return NO_RULE;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < WORDS_A_CALL && number == LOOK_ON; i++)
+		number = next_match(search);
+	return number;
 }
 
 /*

@@ -346,6 +346,10 @@ static __always_inline void parse(struct xdp_md *ctx, struct packet *packet, boo
 	__be16 ethertype = 0;
 
 	packet->length = cursor.length;
+	/* What is read again below: clang 22 would carry it along as a register that it never set.
+	 */
+	packet->upper = 0;
+	packet->fragment = FRAGMENT_NO;
 	packet->malformed = parse_ethernet(&cursor, &ethertype, packet);
 	if (packet->malformed == WELL_FORMED)
 		packet->malformed = parse_network(&cursor, ethertype, packet);
