@@ -87,7 +87,8 @@ struct counters {
 	__u64 sizes[SIZE_ROWS];
 };
 
-#define RULE_SLOTS 8192 /* twice as many as rules: the ruleset before this one keeps its own */
+/* Twice as many as rules, since the ruleset before this one keeps its own; and the default's. */
+#define RULE_SLOTS (2 * 4096 + 1)
 
 /* What becomes of the packets that a rule matches. */
 struct rule {

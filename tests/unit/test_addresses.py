@@ -24,8 +24,6 @@ from tests.intervals import (
 from xdpctl.rules.addresses import (
     Table,
     compile_ipv4,
-    compile_ipv6,
-    input_digest,
     lookup,
 )
 
@@ -162,19 +160,3 @@ def test_intervals_that_overlap_or_are_out_of_order_are_refused(version: int) ->
     for wrong in ([(5, 9), (9, 10)], [(20, 30), (1, 2)], [(3, 2)]):
         with pytest.raises(ValueError, match="ascending"):
             compiled(version, [Interval(*pair, 1) for pair in wrong])
-
-
-@VERSIONS
-def test_the_digest_is_that_of_the_input(version: int) -> None:
-    def columns(*intervals: tuple[int, int, int]) -> tuple[np.ndarray, ...]:
-        starts, ends = (as_array(version, (each[side] for each in intervals)) for side in (0, 1))
-        return starts, ends, np.array([each[2] for each in intervals], np.uint16)
-
-    compile_ = compile_ipv4 if version == 4 else compile_ipv6
-    one, same = columns((1, 2, 3), (7, 9, 1)), columns((1, 2, 3), (7, 9, 1))
-    others = [columns((1, 2, 3)), columns((1, 2, 3), (7, 9, 2)), columns((1, 3, 3), (7, 9, 1))]
-    digest = compile_(*one).digest
-    assert digest == compile_(*same).digest == input_digest(version, *one)
-    assert (compile_(*one).blocks == compile_(*same).blocks).all()
-    assert digest not in [compile_(*other).digest for other in others]
-    assert input_digest(4, *columns()) != input_digest(6, *columns())

@@ -43,7 +43,7 @@ def command(context: click.Context, interface: str, file: str, force: bool) -> N
     from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
     found = find_interface(interface)
-    reading = read_ruleset(file, time.time())
+    reading = read_ruleset(file, time.time(), rulesets.known_lists(found))
     applied = rulesets.apply(found, lambda _: reading.ruleset, force=force)
     if session_of(context).json:
         write_json(applied_document(found, applied, reading.warnings))

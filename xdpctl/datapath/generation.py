@@ -75,6 +75,8 @@ def configure(obj: Object, generation: Generation | None) -> None:
     for name, table in compiled.address_tables.items():
         obj.maps[name].set_max_entries(len(table.blocks))
         setattr(obj.rodata, f"{name}_root", table.root()._asdict())
+    for name, root in compiled.kept_tables.items():
+        setattr(obj.rodata, f"{name}_root", root._asdict())
 
 
 def fill(obj: Object, generation: Generation) -> None:

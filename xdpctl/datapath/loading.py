@@ -78,7 +78,8 @@ def loaded_program(
             obj.maps.text.set_max_entries(_blocks(len(content.text)))
             obj.maps.ranges.set_max_entries(_blocks(len(content.ranges)))
         if successor_of is not None:
-            for name in _HANDED_ON:
+            kept_tables = content.generation.compiled.kept_tables if content else ()
+            for name in (*_HANDED_ON, *kept_tables):
                 obj.maps[name].reuse_fd(successor_of.map(name).fd)
         obj.load()
         if obj.btf is None or not program.info.btf_id:

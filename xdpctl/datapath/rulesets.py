@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xdpctl.datapath.counters import Tally
@@ -23,18 +22,34 @@ from xdpctl.datapath.kernel import explained, require_privileges
 from xdpctl.datapath.loading import Content, loaded_program
 from xdpctl.datapath.locking import only_writer
 from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.datapath.slots import (
+    NO_TALLY,
+    Slots,
+    choose_slots,
+    less,
+    read_stored,
+    read_totals,
+    total_of,
+)
 from xdpctl.datapath.snapshot import not_attached
 from xdpctl.errors import KernelRefused, WrongUsage
 from xdpctl.pylibbpf import xdp
-from xdpctl.rules.model import Action, Rule, Ruleset
-from xdpctl.rules.stored import StoredRuleset, from_text, to_ranges, to_ruleset, to_text
+from xdpctl.rules.model import Action, NamedSet, Ruleset
+from xdpctl.rules.stored import (
+    StoredRuleset,
+    to_ranges,
+    to_ruleset,
+    to_set_tables,
+    to_sets,
+    to_text,
+)
 
 if TYPE_CHECKING:
+    from xdpctl.rules.addressing import SetTables
     from xdpctl.rules.compiler import Compiled
     from xdpctl.rules.lifelines import Connection
 
 _VERDICTS = {Action.DROP: 1, Action.PASS: 2}  # enum xdp_action
-_NO_TALLY = Tally(0, 0)
 
 
 class CountedRule(NamedTuple):
@@ -70,16 +85,26 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
     Raises NotAttached, NotStored, MissingPrivilege, KernelRefused.
     """
     with _running(interface) as (program, _):
-        stored = _stored(program)
+        stored = read_stored(program)
         if stored is None:
             return None
-        counts = _totals(program)
+        totals = read_totals(program)
         baselines = program.kept_baselines()
         rules = tuple(
-            CountedRule(fields, _less(_at(counts, slot), baseline))
+            CountedRule(fields, less(total_of(totals, slot), baseline))
             for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
         )
-        return CountedRuleset(stored, rules, _less(counts[DEFAULT_SLOT], program.default_baseline))
+        return CountedRuleset(stored, rules, less(totals[DEFAULT_SLOT], program.default_baseline))
+
+
+def known_lists(interface: Interface) -> dict[str, NamedSet]:
+    """The sets that were made of list files, by the paths of these. Raises as `read_counted`."""
+    with _running(interface) as (program, _):
+        stored = read_stored(program)
+        if stored is None or not any(each.source for each in stored.sets):
+            return {}
+        sets = to_sets(stored, program.kept_ranges())
+        return {each.source: each for each in sets if each.source is not None}
 
 
 def read_ruleset(interface: Interface, which: str = "ruleset") -> Ruleset | None:
@@ -134,18 +159,18 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
     Raises WrongUsage where there is no such rule, and as `apply`.
     """
     with only_writer(), _running(interface) as (program, _):
-        stored = _stored(program)
+        stored = read_stored(program)
         known = [] if stored is None else [str(each["name"]) for each in stored.rules]
         missing = [name for name in names if name not in known]
         if stored is None or missing:
             raise WrongUsage(f"{', '.join(missing) or interface.name}: no such rule")
-        totals = _totals(program)
+        totals = read_totals(program)
         entries = program.kept_rules()
         for index, (name, slot) in enumerate(zip(known, stored.slots, strict=True)):
             if not names or name in names:
                 entries[index] = {
                     **vars(entries[index]),
-                    "baseline": _at(totals, slot)._asdict(),
+                    "baseline": total_of(totals, slot)._asdict(),
                 }
         if not names:
             program.set_default_baseline(totals[DEFAULT_SLOT])
@@ -186,20 +211,18 @@ def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Conte
     from xdpctl.rules.canonical import digest_of  # noqa: PLC0415
     from xdpctl.rules.compiler import compile_ruleset  # noqa: PLC0415 - NumPy
 
-    compiled = compile_ruleset(ruleset)
-    slots, counts = _slots(ruleset.rules, program)
-    text = to_text(ruleset, digest_of(ruleset), slots, time.time_ns())
+    compiled = compile_ruleset(ruleset, None if program is None else _set_tables(program))
+    slots = choose_slots([rule.name for rule in ruleset.rules], program)
+    text = to_text(ruleset, digest_of(ruleset), slots.of_rules, time.time_ns(), compiled.set_tables)
     return Content(
-        _generation(compiled, ruleset, slots, counts),
+        _generation(compiled, ruleset, slots),
         text,
-        to_ranges(ruleset),
-        counts.get(DEFAULT_SLOT, _NO_TALLY),
+        to_ranges(ruleset, compiled.set_tables),
+        slots.baselines.get(DEFAULT_SLOT, NO_TALLY),
     )
 
 
-def _generation(
-    compiled: Compiled, ruleset: Ruleset, slots: Sequence[int], counts: Mapping[int, Tally]
-) -> Generation:
+def _generation(compiled: Compiled, ruleset: Ruleset, slots: Slots) -> Generation:
     # The data plane's clock goes on while the machine sleeps, as the one on the wall does.
     boot_ns, now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns()
     entries = [
@@ -207,9 +230,9 @@ def _generation(
             _VERDICTS[rule.action],
             slot,
             0 if rule.expires is None else max(1, rule.expires * 10**9 - now_ns + boot_ns),
-            counts.get(slot, _NO_TALLY),
+            slots.baselines.get(slot, NO_TALLY),
         )
-        for rule, slot in zip(ruleset.rules, slots, strict=True)
+        for rule, slot in zip(ruleset.rules, slots.of_rules, strict=True)
     ]
     return Generation(
         compiled,
@@ -219,42 +242,15 @@ def _generation(
     )
 
 
-def _slots(
-    rules: Sequence[Rule], program: RunningProgram | None
-) -> tuple[list[int], dict[int, Tally]]:
-    """A slot for each rule, its own where a rule of that name is there already; and the baselines
-    of all: what the slots have counted before, of the rules that are new, and of the old ones what
-    it was for them."""
-    if program is None:
-        return list(range(1, len(rules) + 1)), {}
-    totals = _totals(program)
-    kept: dict[str, int] = {}
-    baselines: dict[int, Tally] = {DEFAULT_SLOT: totals[DEFAULT_SLOT]}
-    for which in ("previous", "ruleset"):  # of a rule that is in both the running one's is newer
-        stored = _stored(program, which)
-        if stored is not None:
-            kept |= {str(f["name"]): s for f, s in zip(stored.rules, stored.slots, strict=True)}
-            baselines |= dict(zip(stored.slots, program.kept_baselines(which), strict=False))
-            baselines[DEFAULT_SLOT] = program.default_baseline
-    taken = {DEFAULT_SLOT, *kept.values()}
-    free = (slot for slot in range(len(totals)) if slot not in taken)
-    slots = []
-    for rule in rules:
-        slot = kept.get(rule.name)
-        if slot is None:
-            slot = next(free)
-            baselines[slot] = totals[slot]
-        slots.append(slot)
-    return slots, baselines
-
-
-def _stored(program: RunningProgram, which: str = "ruleset") -> StoredRuleset | None:
-    text = program.kept_text(which)
-    return None if text is None else from_text(text)
+def _set_tables(program: RunningProgram) -> SetTables | None:
+    stored = read_stored(program)
+    if stored is None or stored.set_tables is None:
+        return None
+    return to_set_tables(stored, program.kept_ranges())
 
 
 def _ruleset(program: RunningProgram, which: str) -> Ruleset | None:
-    stored = _stored(program, which)
+    stored = read_stored(program, which)
     if stored is None:
         return None
     return to_ruleset(stored, program.kept_ranges(which), time.time())
@@ -274,22 +270,3 @@ def _running(interface: Interface) -> Iterator[tuple[RunningProgram, xdp.Mode]]:
                 yield program, attached.mode
                 return
     raise not_attached(interface.name)
-
-
-def _totals(program: RunningProgram) -> list[Tally]:
-    """What each slot has counted, on all CPUs; all of it in a system call or two."""
-    counts = program.map("rule_counts")
-    slots = counts.info.max_entries
-    return [_sum(each) for _, each in sorted(counts.lookup_batch(slots), key=itemgetter(0))]
-
-
-def _sum(cpus: Sequence[Any]) -> Tally:
-    return Tally(sum(each.packets for each in cpus), sum(each.bytes for each in cpus))
-
-
-def _at(counts: Sequence[Tally], slot: int) -> Tally:
-    return counts[slot] if slot < len(counts) else _NO_TALLY
-
-
-def _less(count: Tally, baseline: Tally) -> Tally:
-    return Tally(count.packets - baseline.packets, count.bytes - baseline.bytes)

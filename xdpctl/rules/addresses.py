@@ -6,7 +6,6 @@ whose elements are blocks; `lookup` walks the same blocks in Python.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,7 +29,9 @@ from xdpctl.rules.address_layout import (
 )
 from xdpctl.rules.address_nodes import Blocks, Segments, Tree
 
-_FORMAT = b"xdpctl address table 1"
+FORMAT = b"xdpctl address table 1"
+"""Of blocks and of how lists are numbered: changed with either, so that no table is taken for one
+of today."""
 
 
 class Root(NamedTuple):
@@ -58,13 +59,11 @@ class Table:
         version: 4 or 6.
         blocks: uint32[n, 16], n at least 1: the elements of the array map, 64 bytes each.
         depth: the most nodes that a lookup visits.
-        digest: of what it was compiled from, as `input_digest` tells without compiling.
     """
 
     version: int
     blocks: U32
     depth: int
-    digest: str
 
     def root(self) -> Root:
         words = self.blocks[0]
@@ -78,14 +77,6 @@ class Table:
             limit=int(words[5]),
             shift=int(words[0] >> SHIFT_AT & 63),
         )
-
-
-def input_digest(version: int, starts: NDArray[Any], ends: NDArray[Any], classes: U16) -> str:
-    """Hexadecimal SHA-256 of a table's input: equal digests compile to equal tables."""
-    digest = hashlib.sha256(b"%s, IPv%d, %d\n" % (_FORMAT, version, len(starts)))
-    for column in (starts, ends, classes):
-        digest.update(np.ascontiguousarray(column).data)
-    return digest.hexdigest()
 
 
 def compile_ipv4(starts: U32, ends: U32, classes: U16) -> Table:
@@ -105,7 +96,7 @@ def compile_ipv4(starts: U32, ends: U32, classes: U16) -> Table:
     keys = _interleaved(starts, after)[chosen]
     blocks = Blocks()
     depth = Tree(blocks, keys, values).build(_whole(keys, blocks))
-    return Table(4, blocks.words, depth, input_digest(4, starts, ends, classes))
+    return Table(4, blocks.words, depth)
 
 
 def compile_ipv6(starts: U64, ends: U64, classes: U16) -> Table:
@@ -131,7 +122,7 @@ def compile_ipv6(starts: U64, ends: U64, classes: U16) -> Table:
     below = Tree(blocks, low, values, low=True).build(lower)
     segment = Segments(*(np.array([n]) for n in (0, len(upper_keys), root)))
     depth = Tree(blocks, upper_keys, upper_values).build(segment)
-    return Table(6, blocks.words, depth + below, input_digest(6, starts, ends, classes))
+    return Table(6, blocks.words, depth + below)
 
 
 def _check_order(sound: Mask, disjoint: Mask) -> None:

@@ -8,12 +8,14 @@ negated one cannot be: its sets and addresses are taken together as a set that h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from xdpctl.rules.addresses import Table, compile_ipv4, compile_ipv6
+from xdpctl.rules.addresses import FORMAT, Root, Table, compile_ipv4, compile_ipv6
 from xdpctl.rules.bitrows import U64, Bits, member_bits, rows_of
 from xdpctl.rules.classes import Bounds, Classes, classify_ipv4, classify_ipv6
 from xdpctl.rules.intervals import merge_ipv4, merge_ipv6
@@ -33,18 +35,43 @@ class AddressRows:
     absent: U64
 
 
+class SetTables(NamedTuple):
+    """What a program says of the tables of its sets, for the next one to take them over.
+
+    Attributes:
+        key: equal keys are of equal lists in the same order.
+        members: which lists hold each class (uint64[classes, words]), of IPv4 and of IPv6.
+        roots: by the names of the tables' maps.
+    """
+
+    key: str
+    members: tuple[U64, U64]
+    roots: Mapping[str, Root]
+
+
 @dataclass(frozen=True, slots=True)
 class _Lists:
-    """Lists of addresses, and their classes by IP version."""
+    """Lists of addresses, and by IP version which of them hold each class. Their classes are None
+    where the tables are there already."""
 
     places: dict[object, int]
-    ipv4: Classes
-    ipv6: Classes
+    members: tuple[U64, U64]
+    classes: tuple[Classes, Classes] | None
 
     def bits(self) -> tuple[Bits, Bits]:
         """bool[classes, lists], of IPv4 and of IPv6."""
         count = len(self.places)
-        return member_bits(self.ipv4.members, count), member_bits(self.ipv6.members, count)
+        return member_bits(self.members[0], count), member_bits(self.members[1], count)
+
+    def tables(self, kind: str) -> dict[str, Table]:
+        """Those to be made, by the names of their maps."""
+        if self.classes is None or not self.places:
+            return {}
+        ipv4, ipv6 = self.classes
+        return {
+            f"{kind}_ipv4": compile_ipv4(ipv4.starts, ipv4.ends, ipv4.classes),
+            f"{kind}_ipv6": compile_ipv6(ipv6.starts, ipv6.ends, ipv6.classes),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +79,29 @@ class AddressClasses:
     """Attributes:
     sets: the classes of what named sets hold.
     own: those of what is written in rules.
+    sets_key: as in SetTables.
+    kept: the tables of the sets, where they are there already.
     """
 
     sets: _Lists
     own: _Lists
+    sets_key: str
+    kept: SetTables | None
 
     def tables(self) -> dict[str, Table]:
-        """The address tables by the names of their maps, of lists that there are."""
-        made = {}
-        for kind, lists in (("sets", self.sets), ("own", self.own)):
-            if lists.places:
-                made[f"{kind}_ipv4"] = compile_ipv4(
-                    lists.ipv4.starts, lists.ipv4.ends, lists.ipv4.classes
-                )
-                made[f"{kind}_ipv6"] = compile_ipv6(
-                    lists.ipv6.starts, lists.ipv6.ends, lists.ipv6.classes
-                )
-        return made
+        """The address tables to be made, by the names of their maps."""
+        return self.sets.tables("sets") | self.own.tables("own")
+
+    def set_tables(self, made: Mapping[str, Table]) -> SetTables | None:
+        """For the program after this one; None without sets.
+
+        Args:
+            made: what `tables` returned.
+        """
+        if self.kept is not None or not self.sets.places:
+            return self.kept
+        roots = {name: made[name].root() for name in ("sets_ipv4", "sets_ipv6")}
+        return SetTables(self.sets_key, self.sets.members, roots)
 
     def rows_of(self, name: str, ruleset: Ruleset, words: int) -> AddressRows | None:
         """The rows of `src` or `dst`; None where no rule asks for it."""
@@ -86,18 +119,29 @@ class AddressClasses:
         return AddressRows(sets, own, rows_of(never, of_rule, words))
 
 
-def address_classes(ruleset: Ruleset) -> AddressClasses:
+def address_classes(ruleset: Ruleset, kept: SetTables | None = None) -> AddressClasses:
     """Raises TooManyClasses."""
     used = [condition for rule in ruleset.rules for condition in _addresses(rule)]
     named = dict.fromkeys(name for each in used for name in each.sets)
     united = dict.fromkeys(each for each in used if _is_united(each))
     own = dict.fromkeys(each for each in used if not each.sets or _has_both(each))
-    set_bounds = [_of_sets(ruleset, [name], None) for name in named]
-    set_bounds += [_of_sets(ruleset, each.sets, each) for each in united]
-    return AddressClasses(
-        _lists([*named, *united], set_bounds),
-        _lists([*own], [_written(each) for each in own]),
-    )
+    set_lists: list[object] = [*named, *united]
+    key = _key_of(ruleset, named, united)
+    if kept is None or kept.key != key:
+        set_bounds = [_of_sets(ruleset, [name], None) for name in named]
+        set_bounds += [_of_sets(ruleset, each.sets, each) for each in united]
+        sets, kept = _lists(set_lists, set_bounds), None
+    else:
+        sets = _Lists(_places(set_lists), kept.members, None)
+    return AddressClasses(sets, _lists([*own], [_written(each) for each in own]), key, kept)
+
+
+def _key_of(ruleset: Ruleset, named: Iterable[str], united: Iterable[Addresses]) -> str:
+    lists = [[ruleset.set_named(name).digest] for name in named]
+    for each in united:
+        digests = [ruleset.set_named(name).digest for name in each.sets]
+        lists.append([*digests, repr((each.ipv4, each.ipv6))])
+    return hashlib.sha256(FORMAT + repr(lists).encode()).hexdigest()
 
 
 def _addresses(rule: Rule) -> Iterable[Addresses]:
@@ -154,11 +198,13 @@ def _rows(
 
 
 def _lists(keys: Sequence[object], bounds: Sequence[tuple[Bounds, Bounds]]) -> _Lists:
-    return _Lists(
-        {key: place for place, key in enumerate(keys)},
-        classify_ipv4([each[0] for each in bounds]),
-        classify_ipv6([each[1] for each in bounds]),
-    )
+    ipv4 = classify_ipv4([each[0] for each in bounds])
+    ipv6 = classify_ipv6([each[1] for each in bounds])
+    return _Lists(_places(keys), (ipv4.members, ipv6.members), (ipv4, ipv6))
+
+
+def _places(keys: Sequence[object]) -> dict[object, int]:
+    return {key: place for place, key in enumerate(keys)}
 
 
 def _written(condition: Addresses) -> tuple[Bounds, Bounds]:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xdpctl.rules.addresses import Table
-from xdpctl.rules.addressing import AddressClasses, AddressRows, address_classes
+from xdpctl.rules.addresses import Root, Table
+from xdpctl.rules.addressing import AddressRows, SetTables, address_classes
 from xdpctl.rules.bitrows import U64, words_for
 from xdpctl.rules.groups import Group, group_fields
 from xdpctl.rules.model import Ruleset
@@ -67,8 +67,9 @@ class Compiled:
         fields: by name, of those that a rule asks for.
         groups: in the order of their numbers.
         source, destination: None where no rule asks for it.
-        addresses: the classes of addresses.
-        address_tables: by the names of their maps, those that a rule asks for.
+        address_tables: by the names of their maps, those that a rule asks for and that are not
+            there already.
+        set_tables: what the next program wants to know of those of sets; None without sets.
         macs: what each MAC address that a rule names adds as source, as destination.
     """
 
@@ -79,9 +80,15 @@ class Compiled:
     groups: tuple[GroupPlan, ...]
     source: AddressPlan | None
     destination: AddressPlan | None
-    addresses: AddressClasses
     address_tables: dict[str, Table]
+    set_tables: SetTables | None
     macs: dict[int, tuple[int, int]]
+
+    @property
+    def kept_tables(self) -> dict[str, Root]:
+        """The tables that are there already: the roots by the names of their maps."""
+        of_sets = {} if self.set_tables is None else self.set_tables.roots
+        return {name: root for name, root in of_sets.items() if name not in self.address_tables}
 
     @property
     def table_bytes(self) -> int:
@@ -90,10 +97,18 @@ class Compiled:
         return self.rows.nbytes + self.tables.nbytes + blocks
 
 
-def compile_ruleset(ruleset: Ruleset) -> Compiled:
-    """Raises TooManyClasses, TooManyCombinations."""
+def compile_ruleset(ruleset: Ruleset, kept: SetTables | None = None) -> Compiled:
+    """Compile a ruleset.
+
+    Args:
+        kept: the tables of sets that the program before has: if they are of these sets, they need
+            not be made.
+
+    Raises TooManyClasses, TooManyCombinations.
+    """
     words = words_for(len(ruleset.rules))
-    addresses = address_classes(ruleset)
+    addresses = address_classes(ruleset, kept)
+    address_tables = addresses.tables()
     rows, tables = _Rows(words), _Tables()
     source = _place_rows(rows, addresses.rows_of("src", ruleset, words))
     destination = _place_rows(rows, addresses.rows_of("dst", ruleset, words))
@@ -112,8 +127,8 @@ def compile_ruleset(ruleset: Ruleset) -> Compiled:
         groups=tuple(_place_group(rows, tables, group) for group in groups),
         source=source,
         destination=destination,
-        addresses=addresses,
-        address_tables=addresses.tables(),
+        address_tables=address_tables,
+        set_tables=addresses.set_tables(address_tables),
         macs=_macs(macs, fields),
         rows=rows.joined(),
         tables=tables.joined(),

@@ -9,8 +9,9 @@ not exactly one of these forms is a bad line.
 
 from __future__ import annotations
 
+import hashlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -40,11 +41,13 @@ class AddressList(NamedTuple):
     Attributes:
         ipv4: uint32, shape (n, 2), [first, last], in any order.
         ipv6: uint64, shape (n, 2, 2), [first, last][high, low 64 bits], in any order.
+        digest: SHA-256 of the file, in hexadecimal.
         warnings: about the file as a whole.
     """
 
     ipv4: Ipv4Ranges
     ipv6: WideRanges
+    digest: str
     warnings: tuple[Mistake, ...]
 
 
@@ -56,16 +59,26 @@ def read_list(path: str) -> AddressList:
         WrongUsage: the file cannot be read, or is no file for this.
     """
     reader = _Reader(path)
-    for block in _blocks(path):
+    content = hashlib.sha256()
+    for block in _blocks(path, content.update):
         reader.read(block)
-    return reader.result()
+    return reader.result(content.hexdigest())
 
 
-def _blocks(path: str) -> Iterator[bytes]:
-    """The file in blocks of whole lines, without comments."""
+def list_digest(path: str) -> str:
+    """The digest of a list file, without reading what it says. Raises WrongUsage."""
+    content = hashlib.sha256()
+    for chunk in read_chunks(path, LIMIT_BYTES):
+        content.update(chunk)
+    return content.hexdigest()
+
+
+def _blocks(path: str, see: Callable[[bytes], None]) -> Iterator[bytes]:
+    """The file in blocks of whole lines, without comments; `see` is given all of it."""
     begun = b""
     first = True
     for chunk in read_chunks(path, LIMIT_BYTES):
+        see(chunk)
         if first:
             first = False
             chunk = chunk.removeprefix(_BOM)  # noqa: PLW2901
@@ -169,7 +182,7 @@ class _Reader:
         self.unclean_lines += 1
         self.unclean.append((self.lines_before + index + 1, line.strip(" \t")))
 
-    def result(self) -> AddressList:
+    def result(self, digest: str) -> AddressList:
         if self.bad_lines:
             raise self._bad_list()
         ipv4 = np.concatenate([np.empty((0, 2), np.uint32), *self.ipv4])
@@ -182,7 +195,8 @@ class _Reader:
             warnings.append(f"{self.unclean_lines:,} {what}: {some}{more}")
         if not len(ipv4) + len(ipv6):
             warnings.append("the list is empty")
-        return AddressList(ipv4, ipv6, tuple(Mistake(self.path, 0, 0, each) for each in warnings))
+        told = tuple(Mistake(self.path, 0, 0, each) for each in warnings)
+        return AddressList(ipv4, ipv6, digest, told)
 
 
 def _ipv6(host: str) -> bytes | None:

@@ -128,6 +128,7 @@ class NamedSet:
         ipv6: uint64, shape (n, 2, 2): the same, [first, last][high, low 64 bits].
         digest: SHA-256 of the ranges, in hexadecimal.
         source: absolute path of the file that they came from; None where given inline.
+        file_digest: SHA-256 of that file, in hexadecimal.
         prefixes: how many prefixes, addresses and ranges were written.
     """
 
@@ -136,6 +137,7 @@ class NamedSet:
     ipv6: npt.NDArray[np.uint64] = field(compare=False, repr=False)
     digest: str
     source: str | None = field(default=None, compare=False)
+    file_digest: str | None = field(default=None, compare=False)
     prefixes: int = field(default=0, compare=False)
 
 

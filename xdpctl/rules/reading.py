@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from xdpctl.rules.inputs import STDIN, read_all
@@ -12,7 +13,7 @@ from xdpctl.rules.mistakes import BadRuleset, Mistake
 from xdpctl.rules.model import Action, Addresses, NamedSet, Rule, Ruleset
 from xdpctl.rules.notes import Notes
 from xdpctl.rules.readrules import read_rules
-from xdpctl.rules.readsets import read_sets
+from xdpctl.rules.readsets import Known, read_sets
 from xdpctl.rules.sets import special_space
 from xdpctl.rules.tree import Items, Node, Scalar, from_data, parse
 from xdpctl.rules.values import NAME, quoted
@@ -20,6 +21,7 @@ from xdpctl.rules.values import NAME, quoted
 LIMIT_BYTES = 64 << 20
 KEYS = ("name", "default", "malformed", "sets", "rules")
 _NAME = "ruleset"
+_NOTHING: Known = MappingProxyType({})
 
 
 class Reading(NamedTuple):
@@ -29,11 +31,12 @@ class Reading(NamedTuple):
     warnings: tuple[Mistake, ...]
 
 
-def read_ruleset(path: str, now: float) -> Reading:
+def read_ruleset(path: str, now: float, known: Known = _NOTHING) -> Reading:
     """Read a rules file; `-` is standard input.
 
     Args:
         now: Unix time in seconds that `expires: 10m` counts from.
+        known: sets by the paths of their lists, which are not read again if they are the same.
 
     Raises:
         BadRuleset: it has mistakes; all of them.
@@ -49,10 +52,18 @@ def read_ruleset(path: str, now: float) -> Reading:
         raise BadRuleset([Mistake(shown, line, column, "not UTF-8")]) from error
     directory = "" if path == STDIN else os.path.dirname(path)
     stem = "" if path == STDIN else PurePath(path).stem
-    return read_text(text, shown, now, directory=directory, name=stem)
+    return read_text(text, shown, now, directory=directory, name=stem, known=known)
 
 
-def read_text(text: str, path: str, now: float, *, directory: str = "", name: str = "") -> Reading:
+def read_text(
+    text: str,
+    path: str,
+    now: float,
+    *,
+    directory: str = "",
+    name: str = "",
+    known: Known = _NOTHING,
+) -> Reading:
     """Read the text of a rules file.
 
     Args:
@@ -63,7 +74,7 @@ def read_text(text: str, path: str, now: float, *, directory: str = "", name: st
     Raises BadRuleset: it has mistakes; all of them.
     """
     notes = Notes(path)
-    ruleset = _ruleset(notes, parse(text, path), now, directory, name)
+    ruleset = _ruleset(notes, parse(text, path), now, directory, name, known)
     if notes.mistakes:
         raise BadRuleset(notes.mistakes)
     return Reading(ruleset, tuple(notes.warnings))
@@ -101,9 +112,11 @@ def _rules_of_data(
     return made
 
 
-def _ruleset(notes: Notes, root: Node, now: float, directory: str, name: str) -> Ruleset:
+def _ruleset(
+    notes: Notes, root: Node, now: float, directory: str, name: str, known: Known
+) -> Ruleset:
     parts = notes.known(notes.table(root, "a ruleset"), KEYS)
-    sets = read_sets(notes, parts["sets"], directory) if _has_any(parts, "sets") else {}
+    sets = read_sets(notes, parts["sets"], directory, known) if _has_any(parts, "sets") else {}
     rules = read_rules(notes, parts["rules"], sets, now) if _has_any(parts, "rules") else ()
     name = name if NAME.fullmatch(name) else _NAME
     if "name" in parts:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from xdpctl.errors import WrongUsage
-from xdpctl.rules.lists import read_list
+from xdpctl.rules.lists import list_digest, read_list
 from xdpctl.rules.mistakes import BadRuleset
 from xdpctl.rules.model import NamedSet
 from xdpctl.rules.notes import Notes
@@ -18,11 +19,19 @@ SETS_MAX = 1024
 WEIGHT_MAX = 16_000_000  # of all sets together, an IPv6 range being as heavy as four of IPv4
 
 
-def read_sets(notes: Notes, node: Node, directory: str) -> dict[str, tuple[Node, NamedSet | None]]:
+Known = Mapping[str, NamedSet]
+"""By the absolute path of its list: a set that was made of it."""
+
+
+def read_sets(
+    notes: Notes, node: Node, directory: str, known: Known
+) -> dict[str, tuple[Node, NamedSet | None]]:
     """By name: where it is defined, and the set; None where that is wrong, which is noted.
 
     Args:
         directory: what relative paths of files are relative to.
+        known: lists that need not be read again if they are the same still; what is odd about
+            them is not told again.
     """
     pairs = notes.table(node, "sets")
     if len(pairs) > SETS_MAX:
@@ -34,7 +43,7 @@ def read_sets(notes: Notes, node: Node, directory: str) -> dict[str, tuple[Node,
         name = notes.name(key, "sets")
         if name is None:
             continue
-        made = _read_set(notes, name, value, directory)
+        made = _read_set(notes, name, value, directory, known)
         found[name] = (key, made)
         weight += 0 if made is None else len(made.ipv4) + 4 * len(made.ipv6)
         if weight > WEIGHT_MAX:
@@ -44,11 +53,11 @@ def read_sets(notes: Notes, node: Node, directory: str) -> dict[str, tuple[Node,
     return found
 
 
-def _read_set(notes: Notes, name: str, node: Node, directory: str) -> NamedSet | None:
+def _read_set(notes: Notes, name: str, node: Node, directory: str, known: Known) -> NamedSet | None:
     if isinstance(node, Table):
         parts = notes.known(notes.table(node, f"set {quoted(name)}"), ("file",))
         if "file" in parts:
-            return _from_file(notes, name, parts["file"], directory)
+            return _from_file(notes, name, parts["file"], directory, known)
         if not node.pairs:
             notes.mistake(node, f"set {quoted(name)}: expected a list of addresses, or file: PATH")
         return None
@@ -72,13 +81,17 @@ def _addresses(notes: Notes, what: str, values: list[Node]) -> Iterator[AddressR
             notes.mistake(value, str(error))
 
 
-def _from_file(notes: Notes, name: str, node: Node, directory: str) -> NamedSet | None:
+def _from_file(
+    notes: Notes, name: str, node: Node, directory: str, known: Known
+) -> NamedSet | None:
     written = notes.text(node, "file")
     if written is None:
         return None
     path = os.path.abspath(os.path.join(directory, written))
     try:
         path.encode()  # it has to be written into YAML and JSON again
+        if path in known and known[path].file_digest == list_digest(path):
+            return replace(known[path], name=name)
         found = read_list(path)
     except BadRuleset as error:
         notes.mistakes += error.mistakes
@@ -88,6 +101,12 @@ def _from_file(notes: Notes, name: str, node: Node, directory: str) -> NamedSet 
         notes.mistake(node, f"file: {error.message}")
     else:
         notes.warnings += found.warnings
-        ipv4, ipv6 = found.ipv4, found.ipv6
-        return set_of_arrays(name, ipv4, ipv6, source=path, prefixes=len(ipv4) + len(ipv6))
+        return set_of_arrays(
+            name,
+            found.ipv4,
+            found.ipv6,
+            source=path,
+            file_digest=found.digest,
+            prefixes=len(found.ipv4) + len(found.ipv6),
+        )
     return None

@@ -53,6 +53,7 @@ def set_of_arrays(
     ipv6: WideRanges,
     *,
     source: str | None = None,
+    file_digest: str | None = None,
     prefixes: int,
 ) -> NamedSet:
     """From ranges in any order, overlapping or not.
@@ -64,7 +65,7 @@ def set_of_arrays(
     """
     ipv4, ipv6 = merge_ipv4(ipv4), merge_ipv6(ipv6)
     ipv4.flags.writeable = ipv6.flags.writeable = False
-    return NamedSet(name, ipv4, ipv6, _digest(ipv4, ipv6), source, prefixes)
+    return NamedSet(name, ipv4, ipv6, _digest(ipv4, ipv6), source, file_digest, prefixes)
 
 
 def _digest(ipv4: Ipv4Ranges, ipv6: WideRanges) -> str:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xdpctl.errors import XdpctlError
 from xdpctl.rules.model import RULES_MAX, Action, NamedSet, Ruleset
 from xdpctl.rules.writing import fields_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xdpctl.rules.addressing import SetTables
 
 _IPV4_RANGE_BYTES, _IPV6_RANGE_BYTES = 8, 32
 _SETS_MAX = 1024
@@ -33,6 +38,7 @@ class StoredSet(NamedTuple):
 
     name: str
     source: str | None
+    file_digest: str | None
     digest: str
     prefixes: int
     ipv4: int
@@ -46,6 +52,8 @@ class StoredRuleset(NamedTuple):
         rules: each as in the file, its name and action first.
         slots: of the rules, where the data plane counts their packets.
         applied_at_ns: on CLOCK_REALTIME.
+        set_tables: the key and the roots of SetTables, and how many classes of IPv4 and of IPv6
+            its members are of; None without sets.
     """
 
     name: str
@@ -56,16 +64,34 @@ class StoredRuleset(NamedTuple):
     sets: tuple[StoredSet, ...]
     rules: tuple[Mapping[str, Any], ...]
     slots: tuple[int, ...]
+    set_tables: Mapping[str, Any] | None
 
 
-def to_text(ruleset: Ruleset, digest: str, slots: Sequence[int], applied_at_ns: int) -> bytes:
+def to_text(
+    ruleset: Ruleset,
+    digest: str,
+    slots: Sequence[int],
+    applied_at_ns: int,
+    set_tables: SetTables | None,
+) -> bytes:
     """The JSON text."""
     sets = [
         StoredSet(
-            each.name, each.source, each.digest, each.prefixes, len(each.ipv4), len(each.ipv6)
+            each.name,
+            each.source,
+            each.file_digest,
+            each.digest,
+            each.prefixes,
+            len(each.ipv4),
+            len(each.ipv6),
         )._asdict()
         for each in ruleset.sets
     ]
+    tables = set_tables and {
+        "key": set_tables.key,
+        "shapes": [each.shape for each in set_tables.members],
+        "roots": {name: root._asdict() for name, root in set_tables.roots.items()},
+    }
     document = {
         "name": ruleset.name,
         "digest": digest,
@@ -75,6 +101,7 @@ def to_text(ruleset: Ruleset, digest: str, slots: Sequence[int], applied_at_ns: 
         "sets": sets,
         "rules": [fields_of(rule) for rule in ruleset.rules],
         "slots": list(slots),
+        "set_tables": tables,
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -92,6 +119,7 @@ def from_text(text: bytes) -> StoredRuleset:
             tuple(_set(each) for each in document["sets"]),
             tuple(_rule(each) for each in document["rules"]),
             tuple(_number(each) for each in document["slots"]),
+            document["set_tables"],
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotStored(str(error) or "it is no JSON") from None
@@ -102,9 +130,15 @@ def from_text(text: bytes) -> StoredRuleset:
     return stored
 
 
-def to_ranges(ruleset: Ruleset) -> bytes:
-    """The ranges of all sets, in host byte order: IPv6 of the first set, its IPv4, and so on."""
-    return b"".join(part.tobytes() for each in ruleset.sets for part in (each.ipv6, each.ipv4))
+def to_ranges(ruleset: Ruleset, set_tables: SetTables | None) -> bytes:
+    """The ranges of all sets, in host byte order: IPv6 of the first set, its IPv4, and so on; and
+    behind them the members of the tables' classes."""
+    parts: list[NDArray[Any]] = []
+    for each in ruleset.sets:
+        parts += each.ipv6, each.ipv4
+    if set_tables is not None:
+        parts += set_tables.members
+    return b"".join(part.tobytes() for part in parts)
 
 
 def to_ruleset(stored: StoredRuleset, ranges: bytes | memoryview, now: float) -> Ruleset:
@@ -112,7 +146,7 @@ def to_ruleset(stored: StoredRuleset, ranges: bytes | memoryview, now: float) ->
     from xdpctl.rules.mistakes import BadRuleset  # noqa: PLC0415
     from xdpctl.rules.reading import read_rules_from  # noqa: PLC0415 - YAML and NumPy
 
-    sets = tuple(_sets(stored, ranges))
+    sets = tuple(to_sets(stored, ranges))
     try:
         rules = read_rules_from(stored.rules, {each.name for each in sets}, now)
     except BadRuleset as error:
@@ -121,7 +155,35 @@ def to_ruleset(stored: StoredRuleset, ranges: bytes | memoryview, now: float) ->
     return Ruleset(stored.name, default, malformed, sets, rules)
 
 
-def _sets(stored: StoredRuleset, ranges: bytes | memoryview) -> Iterator[NamedSet]:
+def to_set_tables(stored: StoredRuleset, ranges: bytes | memoryview) -> SetTables | None:
+    """The tables of the sets, None without sets. Raises NotStored."""
+    import numpy as np  # noqa: PLC0415
+
+    from xdpctl.rules.addresses import Root  # noqa: PLC0415
+    from xdpctl.rules.addressing import SetTables  # noqa: PLC0415
+
+    if stored.set_tables is None:
+        return None
+    at = sum(s.ipv6 * _IPV6_RANGE_BYTES + s.ipv4 * _IPV4_RANGE_BYTES for s in stored.sets)
+    try:
+        members = []
+        for shape in stored.set_tables["shapes"]:
+            rows, words = map(_number, shape)
+            whole = np.frombuffer(ranges, np.uint64, rows * words, at)
+            members.append(whole.reshape(rows, words).copy())
+            at += whole.nbytes
+        ipv4, ipv6 = members
+        roots = {
+            _text(name): Root(**{key: _number(value) for key, value in root.items()})
+            for name, root in stored.set_tables["roots"].items()
+        }
+        return SetTables(_text(stored.set_tables["key"]), (ipv4, ipv6), roots)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotStored(f"the tables of its sets: {error}") from None
+
+
+def to_sets(stored: StoredRuleset, ranges: bytes | memoryview) -> Iterator[NamedSet]:
+    """Its sets. Raises NotStored."""
     import numpy as np  # noqa: PLC0415
 
     at = 0
@@ -135,14 +197,16 @@ def _sets(stored: StoredRuleset, ranges: bytes | memoryview) -> Iterator[NamedSe
         at += ipv4_bytes
         if not (ipv4[:, 0] <= ipv4[:, 1]).all() or not (ipv4[:-1, 1] < ipv4[1:, 0]).all():
             raise NotStored(f"set {each.name} is out of order")
-        yield NamedSet(each.name, ipv4, ipv6, each.digest, each.source, each.prefixes)
+        yield NamedSet(
+            each.name, ipv4, ipv6, each.digest, each.source, each.file_digest, each.prefixes
+        )
 
 
 def _set(document: Any) -> StoredSet:
-    source = document["source"]
     return StoredSet(
         _text(document["name"]),
-        None if source is None else _text(source),
+        _text_or_none(document["source"]),
+        _text_or_none(document["file_digest"]),
         _text(document["digest"]),
         *(_number(document[key]) for key in ("prefixes", "ipv4", "ipv6")),
     )
@@ -160,6 +224,10 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _number(value: Any) -> int:
