@@ -3,7 +3,9 @@ that are aimed at their edges."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -11,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bpf.judging import judging
-from tests.edges import NOW, frame, ruleset
+from tests.edges import NOW, deep_ruleset, frame, ruleset
 from xdpctl.rules.model import Action, Ruleset
 from xdpctl.rules.reference import Verdict, judge
 
 XDP = {Action.DROP: 1, Action.PASS: 2}
-FRAMES = 250
+FRAMES = int(os.environ.get("XDPCTL_FRAMES", "250"))
+"""For each ruleset; to load one takes as long as to ask for thousands."""
+
+Make = Callable[[Random, int], Ruleset]
 
 
 def agree(rules: Ruleset, frames: list[bytes]) -> None:
@@ -41,14 +46,29 @@ def explained(rules: Ruleset, frame_: bytes, verdict: Verdict) -> str:
 
 
 @settings(max_examples=60, deadline=None)
-@given(random=st.randoms(use_true_random=True), count=st.sampled_from([0, 1, 2, 5, 20, 63, 64, 65]))
-def test_small_rulesets(random: Random, count: int) -> None:
-    rules = ruleset(random, count)
+@given(
+    random=st.randoms(use_true_random=True),
+    make=st.sampled_from([ruleset, ruleset, deep_ruleset]),
+    count=st.sampled_from([0, 1, 2, 5, 20, 63, 64, 65]),
+)
+def test_small_rulesets(random: Random, make: Make, count: int) -> None:
+    rules = make(random, count)
     agree(rules, [frame(random, rules) for _ in range(FRAMES)])
 
 
-@pytest.mark.parametrize("count", [128, 129, 1000, 4096])
-def test_large_rulesets(count: int) -> None:
-    random = Random(count)
-    rules = ruleset(random, count)
-    agree(rules, [frame(random, rules) for _ in range(FRAMES)])
+@pytest.mark.parametrize(
+    ("make", "count", "frames"),
+    [
+        (ruleset, 128, FRAMES),
+        (deep_ruleset, 129, FRAMES),
+        (deep_ruleset, 1000, FRAMES),
+        (ruleset, 4096, FRAMES),
+        (deep_ruleset, 4096, FRAMES // 2),
+    ],
+)
+def test_large_rulesets(
+    make: Make, count: int, frames: int, request: pytest.FixtureRequest
+) -> None:
+    random = Random(f"{count} {request.config.getoption('--hypothesis-seed')}")
+    rules = make(random, count)
+    agree(rules, [frame(random, rules) for _ in range(frames)])
