@@ -85,14 +85,25 @@ FUZZED := tests/bpf/test_data_plane.py tests/bpf/test_pylibbpf_shapes.py tests/b
   tests/unit/test_rules_files.py tests/unit/test_rules_lists.py tests/unit/test_rules_sets.py \
   tests/unit/test_rules_reference.py
 
-.PHONY: fuzz
-fuzz: $(VENV)/.dev build ## Hypothesis for longer, with new seeds: make fuzz MINUTES=5.
+# $(1): what is fuzzed, $(2): variables for it.
+define fuzz_for_minutes
 	@end=$$((SECONDS + 60 * $(MINUTES))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
-	  $(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest -q -x \
-	    --hypothesis-seed=$$RANDOM $(FUZZED); \
+	  $(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(2) $(BIN)/python -m pytest -q -x \
+	    -p no:cacheprovider --hypothesis-seed=$$RANDOM $(1); \
 	  rounds=$$((rounds + 1)); \
-	done; echo "$$rounds rounds, nothing found"
+	done; echo "$$rounds rounds of $(firstword $(1)), nothing found"
+endef
+
+.PHONY: fuzz .fuzz-verdicts .fuzz-others
+fuzz: $(VENV)/.dev build ## Hypothesis for longer, with new seeds: make fuzz MINUTES=5.
+	@$(MAKE) --no-print-directory --jobs=2 .fuzz-verdicts .fuzz-others
+
+.fuzz-verdicts:
+	$(call fuzz_for_minutes,tests/bpf/test_classifier.py,XDPCTL_FRAMES=4000)
+
+.fuzz-others:
+	$(call fuzz_for_minutes,$(FUZZED))
 
 .PHONY: bench
 bench: $(VENV)/.dev build ## Time per packet and start-up time, next to others'; JSON in bench.json.
