@@ -63,7 +63,7 @@ def test_small_rulesets(random: Random, make: Make, count: int) -> None:
         (deep_ruleset, 129, FRAMES),
         (deep_ruleset, 1000, FRAMES),
         (ruleset, 4096, FRAMES),
-        (deep_ruleset, 4096, FRAMES // 2),
+        (deep_ruleset, 4096, FRAMES // 4),
     ],
 )
 def test_large_rulesets(
