@@ -17,6 +17,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 BUILD_PACKAGES := libbpf1 libbpf-dev linux-libc-dev clang llvm python3-venv
 TEST_PACKAGES := iproute2 ethtool openssh-server openssh-client tmux clang-format $(shell . /etc/os-release; \
   [ "$$ID" = ubuntu ] && echo linux-tools-common linux-tools-$$(uname -r) || echo bpftool)
+BENCH_PACKAGES := xdp-tools nftables iptables ipset
 KERNEL_PACKAGES := qemu-system-x86 busybox-static kmod debian-archive-keyring
 # clang 14 (the oldest newer one where apt has none) and the newest: as a shell says it, since apt
 # may have to be updated before it knows.
@@ -106,8 +107,9 @@ fuzz: $(VENV)/.dev build ## Hypothesis for longer, with new seeds: make fuzz MIN
 	$(call fuzz_for_minutes,$(FUZZED))
 
 .PHONY: bench
-bench: $(VENV)/.dev build ## Time per packet and start-up time, next to others'; JSON in bench.json.
-	@$(SUDO) $(BIN)/python -m tests.bench --json bench.json
+bench: $(VENV)/.dev build $(BENCH_PACKAGES:%=.cache/.peer-%) ## How fast, next to others; writes docs/performance.md.
+	@$(SUDO) $(BIN)/python -m tests.bench --json bench.json $(BENCH_ARGS)
+	@$(BIN)/python -m docs.performance bench.json
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy, the walls between modules, clang-format.
@@ -184,3 +186,7 @@ $(VENV)/.dev: $(VENV)/.run .cache/.test-packages
 
 .cache/.compilers: .cache/.build-packages
 	$(call install_packages,$(COMPILER_PACKAGES))
+
+# One by one, and whether or not they can be had: the benchmark says what it could not measure.
+.cache/.peer-%:
+	-$(call install_packages,$*)

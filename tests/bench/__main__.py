@@ -1,129 +1,109 @@
 """`make bench`: how fast, next to others. The compared things run in turn, many rounds, on what may
-be a noisy machine; what counts are the ratios of the minima and of the medians."""
+be a noisy machine; what counts are the ratios of the best figures, and of the medians."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from netns_lab import Lab
-from tests.packets import IPV4, UDP, eth, ipv4
-from xdpctl.datapath.loading import loaded_program
-from xdpctl.pylibbpf import Object
-from xdpctl.pylibbpf.clang import compile_file
-
-HERE = Path(__file__).parent
-FRAME = eth(IPV4, ipv4(17, UDP + bytes(22)))  # 64 bytes
-REPEAT = 1_000_000
-
-Measure = Callable[[], float]
+from tests.bench.addresses import lookups
+from tests.bench.flood import FRAMES
+from tests.bench.live import live
+from tests.bench.machine import machine
+from tests.bench.peers import find_peers
+from tests.bench.per_packet import FLOWS, per_packet
+from tests.bench.processes import RULES, loading, start_up
+from tests.bench.ratios import Document
+from tests.bench.report import as_text, figure_tables, ratios_table
+from tests.bench.timing import Costs
 
 
-def in_turn(measures: dict[str, Measure], rounds: int) -> dict[str, dict[str, float]]:
-    """Minimum and median of each, measured one after another in every round."""
-    taken: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(rounds):
-        for name, measure in measures.items():
-            taken[name].append(measure())
-    return {name: {"min": min(all_), "median": median(all_)} for name, all_ in taken.items()}
+class Settings(NamedTuple):
+    """How many rounds of each kind of measurement; `prefixes` of IPv4."""
+
+    packet_rounds: int
+    live_rounds: int
+    lookup_rounds: int
+    loading_rounds: int
+    start_up_rounds: int
+    prefixes: int
 
 
-def packet_cost(rounds: int) -> dict[str, dict[str, float]]:
-    """Nanoseconds per packet under BPF_PROG_TEST_RUN."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        programs: dict[str, Any] = {}
-        for name in ("drop", "minimal"):
-            compile_file(HERE / f"{name}.bpf.c", folder / f"{name}.bpf.o")
-            obj = stack.enter_context(Object.open(folder / f"{name}.bpf.o"))
-            obj.load()
-            programs[name] = obj.programs[name]
-        programs["xdpctl"] = stack.enter_context(loaded_program())
-
-        def measure(program: Any) -> Measure:
-            return lambda: float(program.test_run(FRAME, repeat=REPEAT).duration_ns)
-
-        return in_turn({name: measure(each) for name, each in programs.items()}, rounds)
+FULL = Settings(20, 10, 5, 3, 30, 1_000_000)
+QUICK = Settings(3, 2, 2, 1, 5, 100_000)
 
 
-def start_up(rounds: int) -> tuple[dict[str, dict[str, float]], float]:
-    """Seconds of whole processes, and the most memory that `xdpctl stats` took, in MiB."""
-    with Lab() as lab:
-        left, right = lab.hosts("left", "right")
-        lab.link(left, right)
-        xdpctl = str(Path(sys.executable).with_name("xdpctl"))
-        right.run([xdpctl, "attach", "eth0"])
-        peak_mib = 0.0
+def measure(settings: Settings, folder: Path) -> Document:
+    peers = find_peers()
+    available = [peer.command for peer in peers if peer.version]
+    prefixes = settings.prefixes
+    document: Document = {
+        "machine": machine(),
+        "peers": [peer._asdict() for peer in peers],
+        "settings": settings._asdict(),
+        "method": {"flows": FLOWS, "frames": FRAMES, "rules": RULES},
+    }
+    for peer in peers:
+        _say(f"{peer.command}: {peer.version or 'not here, and so not measured'}")
+    _say("start-up ...")
+    table, document["start_up_peak_mib"] = start_up(settings.start_up_rounds)
+    document["start_up_s"] = _plain(table)
+    _say("packets under BPF_PROG_TEST_RUN ...")
+    table, document["set_memory_mb"] = per_packet(
+        folder, settings.packet_rounds, prefixes, with_xdp_filter="xdp-filter" in available
+    )
+    document["packet_ns"] = _plain(table)
+    _say("packets over veth ...")
+    document["live_ns"] = _plain(live(folder, settings.live_rounds, prefixes, available))
+    _say("lookups of addresses ...")
+    document["lookups"] = {
+        title: {**each._asdict(), "lookup_ns": _plain(each.lookup_ns)}
+        for title, each in lookups(folder, settings.lookup_rounds, prefixes).items()
+    }
+    _say("from a file to the kernel ...")
+    table, document["loading_peak_mib"] = loading(
+        folder, settings.loading_rounds, prefixes, available
+    )
+    document["loading_s"] = _plain(table)
+    return document
 
-        def timed(command: list[str]) -> Measure:
-            def measure() -> float:
-                nonlocal peak_mib
-                start = time.perf_counter()
-                process = os.posix_spawn(
-                    command[0],
-                    command,
-                    os.environ,
-                    file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
-                )
-                _, status, usage = os.wait4(process, 0)
-                seconds = time.perf_counter() - start
-                assert status == 0, f"{command} failed"
-                if command[0] == xdpctl:
-                    peak_mib = max(peak_mib, usage.ru_maxrss / 1024)
-                return seconds
 
-            return measure
-
-        measures = {
-            "python -c 'import click'": timed([sys.executable, "-c", "import click"]),
-            "xdpctl stats eth0 --json": timed([xdpctl, "stats", "eth0", "--json"]),
-        }
-        return right.call(in_turn, measures, rounds), peak_mib
+def _plain(table: Costs) -> dict[str, Any]:
+    return {name: figures._asdict() for name, figures in table.items()}
 
 
-def show(title: str, unit: str, results: dict[str, dict[str, float]], base: str) -> None:
-    print(f"\n{title}, {unit}")
-    print(f"{'':28}{'min':>9}{'median':>9}   ratio to {base}: min, median")
-    for name, figures in results.items():
-        ratios = [figures[kind] / results[base][kind] for kind in ("min", "median")]
-        print(
-            f"{name:28}{figures['min']:9.3g}{figures['median']:9.3g}"
-            f"{ratios[0]:12.2f}{ratios[1]:9.2f}"
-        )
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--quick", action="store_true", help="few rounds and small sets, to try it")
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # on which everything is taken away
+        signal.signal(number, signal.default_int_handler)
 
-    packets = packet_cost(options.rounds)
-    show(f"packets of {len(FRAME)} bytes", "ns each", packets, "minimal")
-    processes, peak_mib = start_up(options.rounds)
-    show("whole processes", "s", processes, "python -c 'import click'")
-    print(f"\nxdpctl stats --json: at most {peak_mib:.0f} MiB")
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="xdpctl-bench-") as folder:
+        document = measure(QUICK if options.quick else FULL, Path(folder))
+    ratios = ratios_table(document)
+    document["ratios"] = [dict(zip(ratios.header, row, strict=True)) for row in ratios.rows]
+    document["minutes"] = round((time.monotonic() - start) / 60, 1)
+    for table in (*figure_tables(document), ratios):
+        print(f"\n{as_text(table)}", end="")
     if options.json:
-        document = {
-            "kernel": platform.release(),
-            "cpus": os.cpu_count(),
-            "rounds": options.rounds,
-            "packet_ns": packets,
-            "process_s": processes,
-            "stats_peak_mib": peak_mib,
-        }
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

@@ -1,11 +1,11 @@
-"""`python -m tests.bench.addresses`: what looking up an address costs, next to the kernel's own
-LPM_TRIE and HASH of the same content. They run in turn, many rounds; what the program does besides
-looking up, which is measured as well, is taken off."""
+"""What looking up an address costs, next to the kernel's own LPM_TRIE and HASH of the same content.
+
+They run in turn, many rounds; what the program does besides looking up, which is measured as well,
+is taken off.
+"""
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.__main__ import in_turn
 from tests.bench.prefixes import (
     Prefixes,
     hosts_ipv4,
@@ -24,15 +23,14 @@ from tests.bench.prefixes import (
     mixed_ipv4,
     mixed_ipv6,
 )
+from tests.bench.programs import compile_object, map_mb
+from tests.bench.timing import Costs, Figures, in_turn
 from xdpctl.pylibbpf import Object, ObjectMap
-from xdpctl.pylibbpf.clang import compile_file
 from xdpctl.rules.addresses import Table, compile_ipv4, compile_ipv6
 from xdpctl.rules.classes import classify_ipv4, classify_ipv6
 
-SOURCE = Path(__file__).with_name("addresses.bpf.c")
 PROBES = 1 << 20
 PACKET = bytes(64)
-MB = 1_000_000
 
 
 class Workload(NamedTuple):
@@ -41,16 +39,29 @@ class Workload(NamedTuple):
     with_hash: bool = False
 
 
+class Lookups(NamedTuple):
+    """Of a workload.
+
+    Attributes:
+        compile_s: how long it takes to make our table.
+        memory_mb: by table, trie and hash.
+        lookup_ns: by `ADDRESSES, WAY`.
+    """
+
+    compile_s: float
+    memory_mb: dict[str, float]
+    lookup_ns: Costs
+
+
 def workloads(count: int) -> Iterator[Workload]:
     """Made when asked for: a million prefixes in three maps are several hundred megabytes."""
-    yield Workload(f"IPv4, {count:,} prefixes of mixed lengths", mixed_ipv4(count))
-    yield Workload(f"IPv4, {count:,} scattered /32", hosts_ipv4(count), with_hash=True)
-    six = mixed_ipv6(160_147)
-    yield Workload(f"IPv6, {len(six.lengths):,} prefixes of mixed lengths", six)
-    six = mixed_ipv6(150_000, lone=60_000)
-    yield Workload(f"IPv6, {len(six.lengths):,} prefixes, 2 of 5 lone /64 or /128", six)
-    six = hosts_ipv6(150_000)
-    yield Workload(f"IPv6, {len(six.lengths):,} scattered /128", six, with_hash=True)
+    yield Workload(f"{count:,} IPv4 prefixes of mixed lengths", mixed_ipv4(count))
+    yield Workload(f"{count:,} scattered IPv4 hosts", hosts_ipv4(count), with_hash=True)
+    six = count * 15 // 100
+    yield Workload(f"{six:,} IPv6 prefixes of mixed lengths", mixed_ipv6(six))
+    lone = mixed_ipv6(six, lone=six * 2 // 5)
+    yield Workload(f"{six:,} IPv6 prefixes, 2 of 5 a lone /64 or /128", lone)
+    yield Workload(f"{six:,} scattered IPv6 hosts", hosts_ipv6(six), with_hash=True)
 
 
 def compiled(prefixes: Prefixes) -> Table:
@@ -114,65 +125,42 @@ def streams(prefixes: Prefixes) -> dict[str, NDArray[Any]]:
     return {"listed": listed, "random": somewhere, "the same": same}
 
 
-def measure(obj: Object, ways: list[str], rounds: int) -> dict[str, dict[str, float]]:
+def measure(obj: Object, version: int, ways: list[str], rounds: int) -> Costs:
     """Nanoseconds of one lookup. Raises AssertionError where the ways disagree on what is found."""
     found: dict[str, int] = {}
 
-    def run(name: str) -> float:
+    def run(way: str) -> float:
         obj.bss.next = obj.bss.found = 0
-        duration_ns = obj.programs[name].test_run(PACKET, repeat=PROBES).duration_ns
-        found[name] = obj.bss.found
-        return float(duration_ns)
+        done = obj.programs[f"{way}_{version}"].test_run(PACKET, repeat=PROBES)
+        found[way] = obj.bss.found
+        return float(done.duration_ns)
 
-    taken = in_turn({name: partial(run, name) for name in ways}, rounds)
-    assert len({found[name] for name in ways[1:]}) == 1, found
-    base = taken[ways[0]]
+    taken = in_turn({way: partial(run, way) for way in ("nothing", *ways)}, rounds)
+    assert len({found[way] for way in ways}) == 1, found
+    base = taken["nothing"]
     return {
-        name: {kind: max(1.0, taken[name][kind] - base[kind]) for kind in base} for name in ways[1:]
+        way: Figures(*(max(1.0, own - none) for own, none in zip(taken[way], base, strict=True)))
+        for way in ways
     }
 
 
-def memory_mb(map_: ObjectMap) -> float:
-    """What `bpftool map` calls memlock."""
-    lines = Path(f"/proc/self/fdinfo/{map_.fd}").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("memlock")) / MB
-
-
-def report(path: Path, workload: Workload, rounds: int) -> None:
+def lookups_of(path: Path, workload: Workload, rounds: int) -> Lookups:
     start = time.perf_counter()
     table = compiled(workload.prefixes)
     seconds = time.perf_counter() - start
     version = workload.prefixes.version
     ways = ["table", "trie", *(["hash"] if workload.with_hash else [])]
+    costs: Costs = {}
     with loaded(path, workload, table) as obj:
-        sizes = {way: memory_mb(obj.maps[f"{way}_map_{version}"]) for way in ways}
-        print(f"\n{workload.title}: compiled in {seconds:.2f} s, {table.depth} nodes deep, MB: "
-              + ", ".join(f"{way} {size:.1f}" for way, size in sizes.items()))  # fmt: skip
-        print(f"{'address, ns a lookup':24}{'min':>9}{'median':>9}   ratio to table: min, median")
-        programs = [f"{way}_{version}" for way in ("nothing", *ways)]
+        sizes = {way: map_mb(obj.maps[f"{way}_map_{version}"].fd) for way in ways}
         for kind, addresses in streams(workload.prefixes).items():
             give(obj, addresses)
-            costs = measure(obj, programs, rounds)
-            ours = costs[programs[1]]
-            for way, cost in costs.items():
-                ratios = [cost[each] / ours[each] for each in ("min", "median")]
-                print(
-                    f"{kind + ', ' + way[:-2]:24}{cost['min']:9.0f}{cost['median']:9.0f}"
-                    f"{ratios[0]:15.1f}{ratios[1]:8.1f}"
-                )
+            found = measure(obj, version, ways, rounds)
+            costs |= {f"{kind}, {way}": figures for way, figures in found.items()}
+    return Lookups(seconds, sizes, costs)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.addresses", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--prefixes", type=int, default=1_000_000, help="of IPv4")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "addresses.bpf.o")
-        compile_file(SOURCE, path)
-        for workload in workloads(options.prefixes):
-            report(path, workload, options.rounds)
-
-
-if __name__ == "__main__":
-    main()
+def lookups(folder: Path, rounds: int, prefixes: int) -> dict[str, Lookups]:
+    """Of all workloads, by their titles."""
+    path = compile_object(folder, "addresses")
+    return {workload.title: lookups_of(path, workload, rounds) for workload in workloads(prefixes)}

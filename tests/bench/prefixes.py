@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +52,18 @@ class Prefixes(NamedTuple):
         anywhere = random.integers(0, HALF, shape, np.uint64, endpoint=True)
         inside = self.first[chosen] ^ self.last[chosen]
         return self.first[chosen] | anywhere.astype(inside.dtype) & inside
+
+    def texts(self) -> Iterator[str]:
+        """As ADDRESS/LENGTH."""
+        for address, length in zip(self.first.tolist(), self.lengths.tolist(), strict=True):
+            yield f"{text_of(address)}/{length}"
+
+
+def text_of(address: int | list[int]) -> str:
+    """An address, of IPv6 as its high and its low half; `ipaddress` takes six times as long."""
+    if isinstance(address, list):
+        return inet_ntop(AF_INET6, struct.pack("!QQ", *address))
+    return inet_ntop(AF_INET, struct.pack("!I", address))
 
 
 def mixed_ipv4(count: int) -> Prefixes:
