@@ -280,8 +280,8 @@ static __always_inline __u32 address_in_leaf(void *table, __u32 value, __u64 add
 }
 
 /*
- * The class of an address, or a node from where address_below() goes on: most ways end here, and
- * need no call. `address` is the high half of an IPv6 address.
+ * The class of an address, or a node from where address_step_down() goes on: most ways end here,
+ * and need no call. `address` is the high half of an IPv6 address.
  */
 static __always_inline __u32 address_above(void *table, const volatile struct address_root *root,
 					   __u64 address)
@@ -294,48 +294,36 @@ static __always_inline __u32 address_above(void *table, const volatile struct ad
 	return value & ADDRESS_NODE ? address_in_leaf(table, value, address) : value;
 }
 
-static __always_inline __u16 address_below(void *table, const volatile struct address_root *root,
-					   __u32 value, __u64 high, __u64 low, int depth)
+/* The value at a node of any kind; with a class it was a leaf. */
+static __always_inline __u32 address_step_down(void *table, __u32 value, __u64 high, __u64 low)
 {
-	if (!root->used)
-		return 0;
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < depth && value & ADDRESS_NODE; i++) {
-		__u32 key = (value & ~ADDRESS_NODE) / 2;
-		const union address_block *block = bpf_map_lookup_elem(table, &key);
-		const struct address_small *node;
-		__u64 address = high;
+	__u32 key = (value & ~ADDRESS_NODE) / 2;
+	const union address_block *block = bpf_map_lookup_elem(table, &key);
+	const struct address_small *node;
+	__u64 address;
 
-		if (!block)
-			return 0;
-		node = &block->small[value & 1];
-		if (depth == ADDRESS_DEPTH_IPV6 && node->meta & ADDRESS_LOW)
-			address = low;
-		switch (node->meta & ADDRESS_KIND) {
-		case ADDRESS_SMALL:
-			value = address_in_small(node, address);
-			break;
-		case ADDRESS_LARGE:
-			value = address_in_large(&block->large, address);
-			break;
-		case ADDRESS_DIRECT:
-			value = address_in_direct(table, &block->direct, address);
-			break;
-		case ADDRESS_SPARSE:
-			value = address_in_sparse(&block->sparse, address);
-			break;
-		default:
-			value = address_in_inner(&block->inner, address);
-		}
+	if (!block)
+		return 0;
+	node = &block->small[value & 1];
+	address = node->meta & ADDRESS_LOW ? low : high;
+	switch (node->meta & ADDRESS_KIND) {
+	case ADDRESS_SMALL:
+		return address_in_small(node, address);
+	case ADDRESS_LARGE:
+		return address_in_large(&block->large, address);
+	case ADDRESS_DIRECT:
+		return address_in_direct(table, &block->direct, address);
+	case ADDRESS_SPARSE:
+		return address_in_sparse(&block->sparse, address);
+	default:
+		return address_in_inner(&block->inner, address);
 	}
-	return value;
 }
 
 /*
- * An array map of blocks, its root, both set before load, and what looks an address up in it: in
+ * An array map of blocks and its root, both set before load, and what looks an address up in it: in
  * host byte order, or as halves in host byte order. Not BPF_F_RDONLY_PROG: reading a frozen map of
  * that kind at a known offset, the verifier wants to see the one element of it, and refuses more.
- * A global function is verified by itself, once for all the places that call it.
  */
 #define ADDRESS_TABLE(name)                                                                        \
 	struct {                                                                                   \
@@ -347,30 +335,35 @@ static __always_inline __u16 address_below(void *table, const volatile struct ad
 	} name SEC(".maps");                                                                       \
 	const volatile struct address_root name##_root
 
-#define ADDRESS_TABLE_IPV4(name)                                                                   \
+/* A step is verified by itself, once, and not as often as it is repeated. */
+#define ADDRESS_LOOKUP(name)                                                                       \
 	ADDRESS_TABLE(name);                                                                       \
-	__noinline int name##_below(__u32 node, __u32 address)                                     \
+	__noinline __u32 name##_step_down(__u32 value, __u64 high, __u64 low)                      \
 	{                                                                                          \
-		return address_below(&name, &name##_root, node, address, 0, ADDRESS_DEPTH_IPV4);   \
+		return name##_root.used ? address_step_down(&name, value, high, low) : 0;          \
 	}                                                                                          \
-	static __always_inline __u16 name##_class(__u32 address)                                   \
-	{                                                                                          \
-		__u32 value = address_above(&name, &name##_root, address);                         \
-                                                                                                   \
-		return value & ADDRESS_NODE ? name##_below(value, address) : value;                \
-	}
-
-#define ADDRESS_TABLE_IPV6(name)                                                                   \
-	ADDRESS_TABLE(name);                                                                       \
-	__noinline int name##_below(__u32 node, __u64 high, __u64 low)                             \
-	{                                                                                          \
-		return address_below(&name, &name##_root, node, high, low, ADDRESS_DEPTH_IPV6);    \
-	}                                                                                          \
-	static __always_inline __u16 name##_class(__u64 high, __u64 low)                           \
+	static __always_inline __u16 name##_lookup(__u64 high, __u64 low, int depth)               \
 	{                                                                                          \
 		__u32 value = address_above(&name, &name##_root, high);                            \
                                                                                                    \
-		return value & ADDRESS_NODE ? name##_below(value, high, low) : value;              \
+		_Pragma("clang loop unroll(disable)") for (int i = 1;                              \
+							   i < depth && value & ADDRESS_NODE; i++) \
+			value = name##_step_down(value, high, low);                                \
+		return value;                                                                      \
+	}
+
+#define ADDRESS_TABLE_IPV4(name)                                                                   \
+	ADDRESS_LOOKUP(name)                                                                       \
+	static __always_inline __u16 name##_class(__u32 address)                                   \
+	{                                                                                          \
+		return name##_lookup(address, 0, ADDRESS_DEPTH_IPV4);                              \
+	}
+
+#define ADDRESS_TABLE_IPV6(name)                                                                   \
+	ADDRESS_LOOKUP(name)                                                                       \
+	static __always_inline __u16 name##_class(__u64 high, __u64 low)                           \
+	{                                                                                          \
+		return name##_lookup(high, low, ADDRESS_DEPTH_IPV6);                               \
 	}
 
 #endif

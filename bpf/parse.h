@@ -32,6 +32,9 @@ struct ipv6_extension {
 	__be32 unused;
 };
 
+/* Eight extension headers end before; the verifier wants to be told. */
+#define OFFSET_MAX	    0x7fff
+
 #define IPV6_OFFSET_MASK    0xfff8
 #define IPV6_MORE_FRAGMENTS 0x0001
 #define IPV4_OFFSET_MASK    0x1fff
@@ -152,15 +155,16 @@ static __always_inline enum malformed parse_ipv4(struct cursor *cursor, struct p
 		return MALFORMED_IPV4_HEADER_LENGTH;
 	if (cursor->offset + header_length > cursor->length)
 		return MALFORMED_SHORT_IPV4;
+	packet->source[0] = bpf_ntohl(ip->saddr);
+	cursor->present |= HAS_IPV4;
 	if (cursor->asked) {
-		packet->source[0] = bpf_ntohl(ip->saddr);
 		packet->destination[0] = bpf_ntohl(ip->daddr);
 		packet->ttl = ip->ttl;
 		packet->dscp = ip->tos >> 2;
 		packet->fragment = fragment_of(bpf_ntohs(ip->frag_off) & IPV4_OFFSET_MASK,
 					       bpf_ntohs(ip->frag_off) & IPV4_MORE_FRAGMENTS);
 		packet->upper = ip->protocol;
-		cursor->present |= HAS_IPV4 | HAS_PROTOCOL;
+		cursor->present |= HAS_PROTOCOL;
 	}
 	packet->protocol = ip->protocol;
 	cursor->offset += header_length;
@@ -184,6 +188,61 @@ static __always_inline __u32 extension_length(__u8 type, __u8 length)
 	return (length + 1) * 8;
 }
 
+/* What is found behind extension headers, in one number. */
+#define WALKED(malformed, fragment, next_header, offset)                                           \
+	((__u64)(offset) << 32 | (malformed) << 16 | (fragment) << 8 | (next_header))
+#define WALKED_MALFORMED(walked)   ((enum malformed)((walked) >> 16 & 0xff))
+#define WALKED_FRAGMENT(walked)	   ((walked) >> 8 & 0xff)
+#define WALKED_NEXT_HEADER(walked) ((walked)&0xff)
+#define WALKED_OFFSET(walked)	   ((walked) >> 32 & OFFSET_MAX)
+
+/*
+ * From the first extension header to what follows the last one. A global function is verified by
+ * itself: once, and not once for each way to get here and on from here.
+ */
+__noinline __u64 walk_extensions(struct xdp_md *ctx, __u32 offset, __u32 next_header)
+{
+	struct cursor cursor = {
+		.ctx = ctx,
+		.data = (void *)(long)ctx->data,
+		.data_end = (void *)(long)ctx->data_end,
+		.offset = offset & OFFSET_MAX,
+		.length = bpf_xdp_get_buff_len(ctx),
+	};
+	enum fragment fragment = FRAGMENT_NO;
+
+	for (int i = 0; i < IPV6_EXTENSIONS_MAX && is_extension(next_header); i++) {
+		struct ipv6_extension copy;
+		const struct ipv6_extension *extension;
+		__u8 type = next_header;
+		__u32 length;
+
+		if (cursor.offset > OFFSET_MAX)
+			return WALKED(MALFORMED_SHORT_EXTENSION, 0, 0, 0);
+		extension = peek(&cursor, &copy, sizeof(copy));
+		if (!extension)
+			return WALKED(MALFORMED_SHORT_EXTENSION, 0, 0, 0);
+		length = extension_length(type, extension->length);
+		if (cursor.offset + length > cursor.length)
+			return WALKED(MALFORMED_SHORT_EXTENSION, 0, 0, 0);
+		next_header = extension->next_header;
+		cursor.offset += length;
+		if (type == IPPROTO_FRAGMENT) {
+			__u16 field = bpf_ntohs(extension->fragment_offset);
+
+			/* Of several headers one that says more than "whole" decides. */
+			if (field & (IPV6_OFFSET_MASK | IPV6_MORE_FRAGMENTS))
+				fragment = fragment_of(field & IPV6_OFFSET_MASK,
+						       field & IPV6_MORE_FRAGMENTS);
+			/* What follows in a later one is payload, not a header. */
+			if (field & IPV6_OFFSET_MASK)
+				return WALKED(WELL_FORMED, fragment, next_header, cursor.offset);
+		}
+	}
+	return WALKED(is_extension(next_header) ? MALFORMED_EXTENSION_DEPTH : WELL_FORMED, fragment,
+		      next_header, cursor.offset);
+}
+
 static __always_inline void read_ipv6_address(const struct in6_addr *address, __u64 *halves)
 {
 	for (int i = 0; i < 2; i++)
@@ -201,46 +260,25 @@ static __always_inline enum malformed parse_ipv6(struct cursor *cursor, struct p
 		return MALFORMED_SHORT_IPV6;
 	if (ip->version != 6)
 		return MALFORMED_IP_VERSION;
+	read_ipv6_address(&ip->saddr, packet->source);
+	cursor->present |= HAS_IPV6;
 	if (cursor->asked) {
-		read_ipv6_address(&ip->saddr, packet->source);
 		read_ipv6_address(&ip->daddr, packet->destination);
 		packet->ttl = ip->hop_limit;
 		packet->dscp = bpf_ntohs(*(const __be16 *)ip) >> 6 & 0x3f;
 		packet->fragment = FRAGMENT_NO;
-		cursor->present |= HAS_IPV6;
 	}
 	next_header = ip->nexthdr;
 	cursor->offset += sizeof(*ip);
+	if (is_extension(next_header)) {
+		__u64 walked = walk_extensions(cursor->ctx, cursor->offset, next_header);
 
-	for (int i = 0; i < IPV6_EXTENSIONS_MAX && is_extension(next_header); i++) {
-		struct ipv6_extension extension_copy;
-		const struct ipv6_extension *extension =
-			peek(cursor, &extension_copy, sizeof(extension_copy));
-		__u8 type = next_header;
-		__u32 length;
-
-		if (!extension)
-			return MALFORMED_SHORT_EXTENSION;
-		length = extension_length(type, extension->length);
-		if (cursor->offset + length > cursor->length)
-			return MALFORMED_SHORT_EXTENSION;
-		next_header = extension->next_header;
-		cursor->offset += length;
-		if (type == IPPROTO_FRAGMENT) {
-			__u16 field = bpf_ntohs(extension->fragment_offset);
-
-			/* Of several headers one that says more than "whole" decides. */
-			if (cursor->asked && field & (IPV6_OFFSET_MASK | IPV6_MORE_FRAGMENTS))
-				packet->fragment = fragment_of(field & IPV6_OFFSET_MASK,
-							       field & IPV6_MORE_FRAGMENTS);
-			/* What follows in a later one is payload, not a header. */
-			if (field & IPV6_OFFSET_MASK)
-				goto upper_layer;
-		}
+		if (WALKED_MALFORMED(walked) != WELL_FORMED)
+			return WALKED_MALFORMED(walked);
+		packet->fragment = WALKED_FRAGMENT(walked);
+		next_header = WALKED_NEXT_HEADER(walked);
+		cursor->offset = WALKED_OFFSET(walked);
 	}
-	if (is_extension(next_header))
-		return MALFORMED_EXTENSION_DEPTH;
-upper_layer:
 	packet->protocol = next_header;
 	if (cursor->asked) {
 		packet->upper = next_header;
@@ -346,13 +384,12 @@ static __always_inline void parse(struct xdp_md *ctx, struct packet *packet, boo
 	__be16 ethertype = 0;
 
 	packet->length = cursor.length;
-	/* What is read again below: clang 22 would carry it along as a register that it never set.
-	 */
-	packet->upper = 0;
-	packet->fragment = FRAGMENT_NO;
 	packet->malformed = parse_ethernet(&cursor, &ethertype, packet);
 	if (packet->malformed == WELL_FORMED)
 		packet->malformed = parse_network(&cursor, ethertype, packet);
+	/* Let no value of the parsers' live on in a register: where a header was malformed clang
+	 * moves one that was never set to the stack, which the verifier refuses. */
+	asm volatile("" : : "r"(packet) : "memory");
 	if (packet->malformed != WELL_FORMED)
 		packet->protocol = PROTOCOL_MALFORMED;
 	else if (asked && cursor.present & HAS_PROTOCOL)
