@@ -43,9 +43,9 @@ static __always_inline int account(const struct packet *packet, const struct jud
 	mine->sizes[size_row(length)]++;
 	if (packet->malformed < MALFORMED_ROWS)
 		mine->malformed[packet->malformed]++;
+	if (judgement->reason < DROP_REASON_ROWS)
+		count(&mine->drop_reasons[judgement->reason], length);
 	if (judged) {
-		if (judgement->reason < DROP_REASON_ROWS)
-			count(&mine->drop_reasons[judgement->reason], length);
 		of_rule = bpf_map_lookup_elem(&rule_counts, &slot);
 		if (of_rule)
 			count(of_rule, length);

@@ -21,6 +21,30 @@ struct {
 	__type(value, struct meta);
 } meta SEC(".maps");
 
+/* Bans. What they hit is outside of what a new expiry replaces; it comes with the first packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BANS_DEFAULT);
+	__type(key, struct ban_key);
+	__type(value, struct ban);
+} bans SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BANS_DEFAULT);
+	__type(key, struct ban_key);
+	__type(value, struct tally);
+} ban_hits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ban_index);
+} ban_index SEC(".maps");
+
 /* What follows is there with a ruleset only; it is compiled by xdpctl/rules/compiler.py. */
 
 /* By slot; a rule keeps its slot from one ruleset to the next for as long as it keeps its name. */

@@ -49,6 +49,7 @@ enum drop_reason {
 	DROP_REASON_RULE,
 	DROP_REASON_DEFAULT,
 	DROP_REASON_MALFORMED,
+	DROP_REASON_BAN,
 	DROP_REASON_ROWS,
 	NOT_DROPPED = DROP_REASON_ROWS,
 };
@@ -121,6 +122,33 @@ struct class_tables {
 struct mac_classes {
 	__u16 source;
 	__u16 destination;
+};
+
+#define BANS_DEFAULT   262144
+#define BAN_IPV6_WORDS 3  /* of lengths 0 to 128 */
+#define BAN_TAG_BYTES  64 /* a zero at the end included */
+
+/* A prefix; of IPv4 the upper half of `high` alone. Other bits than its own are zero. */
+struct ban_key {
+	__u64 high;
+	__u64 low;
+	__u32 version; /* 4 or 6 */
+	__u32 length;
+};
+
+struct ban {
+	__u64 expires_ns; /* on CLOCK_BOOTTIME; 0 is never */
+	__u64 added_ns;	  /* on CLOCK_REALTIME */
+	char tag[BAN_TAG_BYTES];
+};
+
+/* Of the bans that there are, and maybe of some that went: bit i of a word is for length i, 64 + i
+ * and 128 + i. */
+struct ban_index {
+	__u64 any;
+	__u64 ipv4;
+	__u64 ipv6[BAN_IPV6_WORDS];
+	__u64 earliest_ns; /* for the controller: before then none expires; 0 if none ever does */
 };
 
 #define LENGTH_MAX 65535 /* in bytes; what is longer counts as this long */

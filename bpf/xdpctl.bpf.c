@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The whole path of a packet: parse -> judge (malformed, rules, default) -> account, with one exit
+ * The whole path of a packet: parse -> judge (malformed, bans, rules, default) -> account, one exit
  * that counts every packet exactly once by protocol and exactly once by verdict. A bare counter
  * passes everything, malformed or not.
  */
@@ -14,16 +14,21 @@
 #include "config.h"
 #include "maps.h"
 #include "parse.h"
+#include "bans.h"
 #include "classify.h"
 #include "account.h"
 
-static __always_inline struct judgement judge(const struct packet *packet)
+static __always_inline struct judgement judge(const struct packet *packet, bool rules_present)
 {
 	const struct rule *rule = NULL;
 	int number;
 
 	if (packet->malformed != WELL_FORMED && config.drop_malformed)
 		return (struct judgement){VERDICT_DROP, DROP_REASON_MALFORMED, NO_SLOT};
+	if (is_banned(packet))
+		return (struct judgement){VERDICT_DROP, DROP_REASON_BAN, NO_SLOT};
+	if (!rules_present)
+		return (struct judgement){VERDICT_PASS, NOT_DROPPED, NO_SLOT};
 	number = classify(packet);
 	if (number >= 0)
 		rule = bpf_map_lookup_elem(&rules, &number);
@@ -39,11 +44,10 @@ static __always_inline struct judgement judge(const struct packet *packet)
 static __always_inline int handle(struct xdp_md *ctx, const bool rules_present)
 {
 	struct packet packet;
-	struct judgement judgement = {VERDICT_PASS, NOT_DROPPED, NO_SLOT};
+	struct judgement judgement;
 
 	parse(ctx, &packet, rules_present);
-	if (rules_present)
-		judgement = judge(&packet);
+	judgement = judge(&packet, rules_present);
 	return account(&packet, &judgement, rules_present);
 }
 

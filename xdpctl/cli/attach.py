@@ -16,6 +16,7 @@ from xdpctl.cli.text import local_time, printable
 from xdpctl.cli.watching import stop_signals, watch
 from xdpctl.datapath.hook import AttachResult, RequestedMode, attach, detach, mode_name
 from xdpctl.datapath.interfaces import Interface, current_namespace, find_interface
+from xdpctl.datapath.loading import MAX_BANS
 from xdpctl.errors import ForeignProgram, NoSuchInterface, NotAttached, XdpctlError
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class _ModeName(click.Choice[str]):
 @click.option("-S", "mode", flag_value="skb", help="SKB mode, as --mode skb.")
 @click.option("--rules", "file", metavar="FILE", help="Start with the rules of this file.")
 @click.option(
+    "--max-bans",
+    type=click.IntRange(1, MAX_BANS),
+    metavar="N",
+    help="How many bans there can be  [default: 262144].",
+)
+@click.option(
     "--force",
     is_flag=True,
     help="Replace another program; change the mode of ours; take rules that lock you out.",
@@ -67,6 +74,7 @@ def command(
     interfaces: tuple[str, ...],
     mode: str,
     file: str | None,
+    max_bans: int | None,
     force: bool,
     watch_seconds: float | None,
 ) -> None:
@@ -82,7 +90,13 @@ def command(
     start: Document = {}
     if file is not None:
         content, start = _start_with(file, found, force, session)
-    put = partial(attach, requested=_MODES[mode.lower()], force=force, content=content)
+    put = partial(
+        attach,
+        requested=_MODES[mode.lower()],
+        force=force,
+        content=content,
+        max_bans=max_bans,
+    )
     if watch_seconds is None:
         _report(_attach_all(found, put), session, start)
         return

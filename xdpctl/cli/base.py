@@ -26,6 +26,7 @@ COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
     "See what it counts": ("stats", "histogram"),
     "Filter with rules": ("apply", "diff", "rollback", "check", "rule", "set"),
+    "Ban sources for a while": ("ban", "unban", "bans"),
     "Build a lab": ("lab",),
 }
 

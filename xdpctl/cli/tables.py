@@ -148,6 +148,20 @@ def print_rules(rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
+def print_bans(rows: Iterable[Sequence[str]]) -> None:
+    """Interface (where there are several), address, time left, packets, bytes and tag."""
+    table = [tuple(map(printable, row)) for row in rows]
+    titles = ("interface", "address", "time left", "packets", "bytes", "tag")[-len(table[0]) :]
+    # Not with rich, which takes half a millisecond a row: there are lists of 100,000.
+    widths = [max(map(len, column)) for column in zip(titles, *table, strict=True)]
+    for row in (titles, *table):
+        cells = [
+            cell.rjust(width) if title in ("time left", "packets", "bytes") else cell.ljust(width)
+            for title, cell, width in zip(titles, row, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
 def print_sent(rows: Sequence[tuple[str, int, int]]) -> None:
     """Name, packets and bytes by row, the sum in the last, in the columns of `print_stats`."""
     tallies = [(name, Tally(packets, length)) for name, packets, length in rows]

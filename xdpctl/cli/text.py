@@ -39,6 +39,17 @@ def local_time(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds / 1e9).isoformat(" ", "seconds")
 
 
+def duration(nanoseconds: int) -> str:
+    """As `1 h 5 min` or `12 s`: its two largest units."""
+    seconds = -(-nanoseconds // 10**9)
+    parts: list[str] = []
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s")):
+        count, seconds = divmod(seconds, unit)
+        if count or parts:
+            parts.append(f"{count} {name}" if count else "")
+    return " ".join(part for part in parts[:2] if part) or "0 s"
+
+
 def age(nanoseconds: int) -> str:
     """How long ago a moment of CLOCK_REALTIME was, roughly."""
     seconds = max(0, time.time_ns() - nanoseconds) // 10**9

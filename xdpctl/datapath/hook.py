@@ -102,11 +102,13 @@ def attach(
     *,
     force: bool = False,
     content: Content | None = None,
+    max_bans: int | None = None,
 ) -> AttachResult:
     """Put our program on the hook. Where it is already, it stays as it is.
 
     Args:
         content: a ruleset to start with; not for where ours is already, nor for hardware.
+        max_bans: how many bans there can be; where ours is already, as many as there were.
         force: also replace somebody else's program, and move ours to the mode asked for.
 
     Raises:
@@ -134,7 +136,7 @@ def attach(
                     with Program.from_id(ours.program_id) as program:
                         return _put(interface, program.fd, ours.program_id, requested, present)
                 offload_to = interface.ifindex if requested is RequestedMode.HW else None
-                with loaded_program(offload_to, content) as loaded:
+                with loaded_program(offload_to, content, max_bans=max_bans) as loaded:
                     return _put(interface, loaded.fd, loaded.info.id, requested, present)
             except BpfError as error:
                 if requested is RequestedMode.HW and error.errno not in _NOT_THE_DRIVERS_FAULT:

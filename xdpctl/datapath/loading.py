@@ -21,7 +21,11 @@ from xdpctl.pylibbpf import Map, Object, ObjectProgram
 
 BPF_OBJECT = os.path.join(os.path.dirname(__file__), os.pardir, "data", "xdpctl.bpf.o")
 
-_HANDED_ON = ("counters", "rule_counts")
+MAX_BANS = 16_777_216
+"""The largest table of bans."""
+
+_BANS = ("bans", "ban_hits")
+_HANDED_ON = ("counters", "rule_counts", "ban_index", *_BANS)
 
 
 class Content(NamedTuple):
@@ -44,6 +48,7 @@ def loaded_program(
     offload_to: int | None = None,
     content: Content | None = None,
     successor_of: RunningProgram | None = None,
+    max_bans: int | None = None,
 ) -> Iterator[ObjectProgram]:
     """Our program in the kernel, with its `meta` bound to it, attached to nothing yet. Unless it
     gets attached it is gone at the end, and so it is when we are killed.
@@ -52,7 +57,8 @@ def loaded_program(
         offload_to: the index of the interface whose hardware is to run it.
         content: the rules; without any it counts and passes everything.
         successor_of: the program whose place it is to take: it goes on counting where that is, and
-            keeps that one's ruleset as the previous one.
+            keeps that one's ruleset as the previous one, and its bans.
+        max_bans: how many there can be, where it is nobody's successor.
 
     Raises:
         BadInstallation: the BPF object is not there.
@@ -70,13 +76,7 @@ def loaded_program(
             program.set_ifindex(offload_to)
             for each in obj.maps:
                 each.set_ifindex(offload_to)
-        configure(obj, content.generation if content else None)
-        if content is None:
-            obj.maps.text.set_autocreate(False)
-            obj.maps.ranges.set_autocreate(False)
-        else:
-            obj.maps.text.set_max_entries(_blocks(len(content.text)))
-            obj.maps.ranges.set_max_entries(_blocks(len(content.ranges)))
+        _size_maps(obj, content, max_bans)
         if successor_of is not None:
             kept_tables = content.generation.compiled.kept_tables if content else ()
             for name in (*_HANDED_ON, *kept_tables):
@@ -105,6 +105,19 @@ def loaded_program(
         obj.maps.meta[0] = meta
         program.bind_map(obj.maps.meta.fd)
         yield program
+
+
+def _size_maps(obj: Object, content: Content | None, max_bans: int | None) -> None:
+    configure(obj, content.generation if content else None)
+    if content is None:
+        obj.maps.text.set_autocreate(False)
+        obj.maps.ranges.set_autocreate(False)
+    else:
+        obj.maps.text.set_max_entries(_blocks(len(content.text)))
+        obj.maps.ranges.set_max_entries(_blocks(len(content.ranges)))
+    if max_bans is not None:
+        for name in _BANS:
+            obj.maps[name].set_max_entries(max_bans)
 
 
 def _store(obj: Object, program: ObjectProgram, content: Content) -> dict[str, int]:

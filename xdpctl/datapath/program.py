@@ -6,6 +6,7 @@ program's own BTF. A program is ours when type, name, BTF and the maps' shapes s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import reduce
 from operator import itemgetter
@@ -67,7 +68,8 @@ class RunningProgram(Owner):
             try:
                 btf = load_btf(info.btf_id)
                 self.names = RowNames.from_btf(btf)
-                maps = _our_maps(info.map_ids, btf, stack)
+                self._maps = _maps(info.map_ids, btf, stack)
+                maps = _our_maps(self._maps, btf)
                 self._meta = meta = maps["meta"][0]
                 if (
                     meta.magic != btf.enum("meta_format").get("META_MAGIC")
@@ -97,11 +99,10 @@ class RunningProgram(Owner):
             NotOursError: it has none.
             BpfError.
         """
-        for map_id in self._map_ids:
-            found = self._stack.enter_context(Map.from_id(map_id, self._btf))
-            if found.info.name == name:
-                return found
-        raise NotOursError(f"the program has no map {name}")
+        try:
+            return self._maps[name]
+        except KeyError:
+            raise NotOursError(f"the program has no map {name}") from None
 
     @property
     def default_baseline(self) -> Tally:
@@ -189,11 +190,20 @@ def _plain(record: Any) -> Any:
     return {name: _plain(each) for name, each in vars(record).items()}
 
 
-def _our_maps(map_ids: tuple[int, ...], btf: Btf, stack: ExitStack) -> dict[str, Map]:
-    """Our maps out of those of a program, entered into `stack`. Raises NotOursError."""
+def _maps(map_ids: tuple[int, ...], btf: Btf, stack: ExitStack) -> dict[str, Map]:
+    """A program's maps by name, entered into `stack`; of those of a name the first, as what it had
+    before a successor bound more to itself."""
     found: dict[str, Map] = {}
     for map_id in map_ids:
         map_ = stack.enter_context(Map.from_id(map_id, btf))
+        found.setdefault(map_.info.name, map_)
+    return found
+
+
+def _our_maps(maps: Mapping[str, Map], btf: Btf) -> dict[str, Map]:
+    """Those that make a program ours. Raises NotOursError."""
+    found: dict[str, Map] = {}
+    for map_ in maps.values():
         info = map_.info
         struct = btf.find(Kind.STRUCT, info.name)
         if (

@@ -9,8 +9,7 @@ add a rule to what they saw, one would have to start over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,10 +17,11 @@ from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import DEFAULT_SLOT, Generation, RuleEntry
 from xdpctl.datapath.hook import swap
 from xdpctl.datapath.interfaces import Interface, command_line
-from xdpctl.datapath.kernel import explained, require_privileges
+from xdpctl.datapath.kernel import explained
 from xdpctl.datapath.loading import Content, loaded_program
 from xdpctl.datapath.locking import only_writer
-from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.datapath.program import RunningProgram
+from xdpctl.datapath.running import running_on
 from xdpctl.datapath.slots import (
     NO_TALLY,
     Slots,
@@ -31,7 +31,6 @@ from xdpctl.datapath.slots import (
     read_totals,
     total_of,
 )
-from xdpctl.datapath.snapshot import not_attached
 from xdpctl.errors import KernelRefused, WrongUsage
 from xdpctl.pylibbpf import xdp
 from xdpctl.rules.model import Action, NamedSet, Ruleset
@@ -84,7 +83,7 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
 
     Raises NotAttached, NotStored, MissingPrivilege, KernelRefused.
     """
-    with _running(interface) as (program, _):
+    with running_on(interface) as (program, _):
         stored = read_stored(program)
         if stored is None:
             return None
@@ -99,7 +98,7 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
 
 def known_lists(interface: Interface) -> dict[str, NamedSet]:
     """The sets that were made of list files, by the paths of these. Raises as `read_counted`."""
-    with _running(interface) as (program, _):
+    with running_on(interface) as (program, _):
         stored = read_stored(program)
         if stored is None or not any(each.source for each in stored.sets):
             return {}
@@ -112,7 +111,7 @@ def read_ruleset(interface: Interface, which: str = "ruleset") -> Ruleset | None
 
     Raises as `read_counted`.
     """
-    with _running(interface) as (program, _):
+    with running_on(interface) as (program, _):
         return _ruleset(program, which)
 
 
@@ -131,7 +130,7 @@ def apply(
         TooManyClasses, TooManyCombinations: it cannot be compiled.
         NotStored, MissingPrivilege, KernelRefused.
     """
-    with only_writer(), _running(interface) as (program, mode):
+    with only_writer(), running_on(interface) as (program, mode):
         running = _ruleset(program, "ruleset")
         new = change(running)
         return _replace(interface, program, mode, new, lambda: running, force=force)
@@ -142,7 +141,7 @@ def roll_back(interface: Interface, *, force: bool = False) -> Applied:
 
     Raises KernelRefused where there is none, and as `apply`.
     """
-    with only_writer(), _running(interface) as (program, mode):
+    with only_writer(), running_on(interface) as (program, mode):
         previous = _ruleset(program, "previous")
         if previous is None:
             raise KernelRefused(
@@ -158,7 +157,7 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
 
     Raises WrongUsage where there is no such rule, and as `apply`.
     """
-    with only_writer(), _running(interface) as (program, _):
+    with only_writer(), running_on(interface) as (program, _):
         stored = read_stored(program)
         known = [] if stored is None else [str(each["name"]) for each in stored.rules]
         missing = [name for name in names if name not in known]
@@ -254,19 +253,3 @@ def _ruleset(program: RunningProgram, which: str) -> Ruleset | None:
     if stored is None:
         return None
     return to_ruleset(stored, program.kept_ranges(which), time.time())
-
-
-@contextmanager
-def _running(interface: Interface) -> Iterator[tuple[RunningProgram, xdp.Mode]]:
-    """Our program on an interface, and its mode."""
-    require_privileges()
-    with explained(interface.name):
-        for attached in xdp.query(interface.ifindex):
-            try:
-                program = RunningProgram(attached.program_id)
-            except NotOursError:
-                continue
-            with program:
-                yield program, attached.mode
-                return
-    raise not_attached(interface.name)

@@ -57,7 +57,10 @@ class BpfError(PylibbpfError, OSError):
         call: the C function's name.
         subject: what it was about, such as "map counters"; may be empty.
         messages: what libbpf would have printed meanwhile.
+        done: of a batch, how many elements before the one that failed.
     """
+
+    done: int = 0
 
     def __init__(
         self, errno: int, call: str, subject: str = "", messages: tuple[str, ...] = ()

@@ -184,18 +184,30 @@ class MapAccess(ABC):
             yield from self._decode_batch(keys.raw, values.raw, count.value)
 
     def update_batch(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> int:
-        """Store many values; returns how many. Raises BpfError; those before it are stored."""
+        """Store many values; returns how many. Raises BpfError, whose `done` are stored."""
         pairs = list(items.items() if isinstance(items, Mapping) else items)
         if not pairs:
             return 0
         keys = b"".join(self._key.encode(key) for key, _ in pairs)
-        values = b"".join(self._encode(value) for _, value in pairs)
+        values = b"".join(self._encoded_values(pairs))
         count = ct.c_uint32(len(pairs))
         options = _BatchOptions(sz=ct.sizeof(_BatchOptions))
-        lib.bpf_map_update_batch(
-            self.fd, keys, values, ct.byref(count), ct.byref(options), subject=self._subject
-        )
+        try:
+            lib.bpf_map_update_batch(
+                self.fd, keys, values, ct.byref(count), ct.byref(options), subject=self._subject
+            )
+        except BpfError as error:
+            error.done = count.value if count.value < len(pairs) else 0
+            raise
         return count.value
+
+    def _encoded_values(self, pairs: Iterable[tuple[Any, Any]]) -> Iterator[bytes]:
+        """One value for many keys is encoded once."""
+        last, encoded = object(), b""
+        for _, value in pairs:
+            if value is not last:
+                last, encoded = value, self._encode(value)
+            yield encoded
 
     def delete_batch(self, keys: Iterable[Any]) -> int:
         """Delete many keys; returns how many. Raises BpfError (ENOENT at the first missing one)."""

@@ -97,11 +97,13 @@ def prefixes_of(named: NamedSet) -> Iterator[str]:
 
 def covers(named: NamedSet, addresses: Iterable[IPv4Address | IPv6Address]) -> list[bool]:
     """Which of a few addresses are in the set."""
-    return [_overlaps(named, each.version, int(each), int(each)) for each in addresses]
+    ranges = [AddressRange(each.version, int(each), int(each)) for each in addresses]
+    return [overlaps(named, each) for each in ranges]
 
 
-def _overlaps(named: NamedSet, version: int, first: int, last: int) -> bool:
+def overlaps(named: NamedSet, addresses: AddressRange) -> bool:
     """Whether the set has any of a range: then its last range to begin by then does."""
+    version, first, last = addresses
 
     def start(index: int) -> int:
         return _bounds(named, version, index)[0]
@@ -154,7 +156,7 @@ def special_space(named: NamedSet) -> list[SpecialSpace]:
     return [
         SpecialSpace(network, purpose)
         for network, version, first, last, purpose in _SPECIAL
-        if _overlaps(named, version, first, last)
+        if overlaps(named, AddressRange(version, first, last))
     ]
 
 

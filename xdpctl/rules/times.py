@@ -17,18 +17,29 @@ def parse_expiry(text: str, now: float) -> int:
 
     Raises BadValue.
     """
-    duration = _DURATION.fullmatch(text)
-    if text and duration:
-        seconds = sum(
-            int(count) * unit
-            for count, unit in zip(duration.groups("0"), _UNITS.values(), strict=True)
-        )
-        moment = int(now) + seconds
-    else:
-        moment = _moment(text)
+    seconds = _seconds(text)
+    moment = _moment(text) if seconds is None else int(now) + seconds
     if not 0 <= moment <= _LATEST:
         raise BadValue(f"{quoted(text)} is out of the range of times")
     return moment
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of `10m`, `1h30m` or `7d`; at least one. Raises BadValue."""
+    seconds = _seconds(text)
+    if not seconds:
+        raise BadValue(f"{quoted(text)} is not a duration such as 10m, 1h30m or 7d")
+    if seconds > _LATEST:
+        raise BadValue(f"{quoted(text)} is longer than there are times")
+    return seconds
+
+
+def _seconds(text: str) -> int | None:
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        return None
+    counts = zip(found.groups("0"), _UNITS.values(), strict=True)
+    return sum(int(count) * unit for count, unit in counts)
 
 
 def _moment(text: str) -> int:

@@ -1,0 +1,138 @@
+"""What `xdpctl ban` and `xdpctl unban` share: where addresses come from, and on what interfaces."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import click
+
+from xdpctl.cli.base import Command, InterfaceName
+from xdpctl.cli.text import printable
+from xdpctl.datapath.bans import Prefix, parse_ban
+from xdpctl.datapath.hook import occupants
+from xdpctl.datapath.interfaces import Interface, all_interfaces, find_interface
+from xdpctl.errors import NotAttached, WrongUsage
+from xdpctl.rules.values import BadValue
+
+STDIN = "-"
+_FILE_BYTES_MAX = 256 << 20
+_CHUNK_BYTES = 1 << 18
+_LINE_BYTES_MAX = 4096
+_SHOWN_MAX = 10
+_COMMENT = re.compile(r"[#;].*")
+
+
+class BansCommand(Command):
+    """`IFACE ADDRESS...`, or with --all addresses alone."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        interface = ctx.params.get("interface")
+        if ctx.params.get("everywhere") and interface is not None:
+            ctx.params["addresses"] = (interface, *ctx.params["addresses"])
+            ctx.params["interface"] = None
+        return super().invoke(ctx)
+
+
+def whose_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """IFACE or --all, the addresses, and --file."""
+    for decorate in (
+        click.option("--file", "file", metavar="FILE", help="Addresses from a file, one a line."),
+        click.option("--all", "everywhere", is_flag=True, help="On every interface that has it."),
+        click.argument("addresses", metavar="ADDRESS[/LEN]...", nargs=-1),
+        click.argument("interface", metavar="IFACE|--all", type=InterfaceName(), required=False),
+    ):
+        function = decorate(function)
+    return function
+
+
+def interfaces_of(interface: str | None, *, everywhere: bool) -> list[Interface]:
+    """Raises WrongUsage, NotAttached, NoSuchInterface."""
+    if everywhere:
+        found = [each for each in all_interfaces() if any(one.ours for one in occupants(each))]
+        if not found:
+            raise NotAttached("nothing of ours is attached to any interface")
+        return found
+    if interface is None:
+        raise WrongUsage("name an interface, or say --all", hint="xdpctl ban eth0 192.0.2.1")
+    return [find_interface(interface)]
+
+
+def batches(addresses: Iterable[str], file: str | None) -> Iterator[list[Prefix]]:
+    """Prefixes of the arguments and of the file, all at once; of standard input (`-`) as they come.
+
+    Raises WrongUsage: some are wrong. Those of standard input that are right were given by then.
+    """
+    words = [each for each in addresses if each != STDIN]
+    streamed = STDIN in addresses or file == STDIN
+    wrong = _Wrong()
+    prefixes = wrong.parsed(enumerate(words, 1), "")
+    if file is not None and file != STDIN:
+        prefixes += wrong.parsed(enumerate(_lines_of(file), 1), f"{file}:")
+    wrong.raise_if_any()
+    if prefixes:
+        yield prefixes
+    if streamed:
+        number = 0
+        for lines in _stream():
+            told = len(wrong.lines)
+            yield wrong.parsed(enumerate(lines, number + 1), "<stdin>:")
+            number += len(lines)
+            for each in wrong.lines[told:]:
+                click.echo(printable(f"xdpctl: {each}"), err=True)
+        wrong.raise_count()
+
+
+def _lines_of(path: str) -> list[str]:
+    from xdpctl.rules.inputs import read_all  # noqa: PLC0415 - for files
+
+    return read_all(path, _FILE_BYTES_MAX).decode(errors="replace").split("\n")
+
+
+def _stream() -> Iterator[list[str]]:
+    """Lines of standard input, as many as are there at a time."""
+    begun = b""
+    while chunk := os.read(0, _CHUNK_BYTES):
+        *whole, begun = (begun + chunk).split(b"\n")
+        if len(begun) > _LINE_BYTES_MAX:
+            raise WrongUsage(f"<stdin>: a line of more than {_LINE_BYTES_MAX:,} bytes")
+        if whole:
+            yield [line.decode(errors="replace") for line in whole]
+    if begun:
+        yield [begun.decode(errors="replace")]
+
+
+class _Wrong:
+    """Addresses that are none."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._count = 0
+
+    def parsed(self, numbered: Iterable[tuple[int, str]], where: str) -> list[Prefix]:
+        """The others; nothing of empty lines and comments."""
+        found = []
+        for number, line in numbered:
+            text = _COMMENT.sub("", line).strip() if where else line
+            if not text and where:
+                continue
+            try:
+                found.append(parse_ban(text))
+            except BadValue as error:
+                self._count += 1
+                if len(self.lines) < _SHOWN_MAX:
+                    self.lines.append(f"{where}{number}: {error}" if where else str(error))
+        return found
+
+    def raise_if_any(self) -> None:
+        if self._count > len(self.lines):
+            self.lines.append(f"{self._count:,} wrong addresses, of which {_SHOWN_MAX} are named")
+        if self._count:
+            raise WrongUsage("\n".join(self.lines), hint="nothing was done")
+
+    def raise_count(self) -> None:
+        if self._count:
+            lines = "a line" if self._count == 1 else f"{self._count:,} lines"
+            raise WrongUsage(f"<stdin>: {lines} with no address; the others were taken")
