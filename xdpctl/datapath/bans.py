@@ -100,7 +100,7 @@ def ban(
     with only_writer(), running_on(interface) as (program, _):
         if not force:
             refuse_dangerous(interface, program, prefixes)
-        table = _Table(program)
+        table = BanTable(program)
         table.clear_expired()
         table.add(interface, prefixes, terms)
 
@@ -113,7 +113,7 @@ def unban(
     Raises NotAttached, MissingPrivilege, KernelRefused.
     """
     with only_writer(), running_on(interface) as (program, _):
-        table = _Table(program)
+        table = BanTable(program)
         wanted = [each.prefix for each in table if each.tag == tag] if tag is not None else prefixes
         return table.remove(wanted)
 
@@ -124,13 +124,13 @@ def read_bans(interface: Interface, tag: str | None = None) -> list[Ban]:
     Raises NotAttached, MissingPrivilege, KernelRefused.
     """
     with running_on(interface) as (program, _):
-        return sorted(each for each in _Table(program) if tag in (None, each.tag))
+        return sorted(each for each in BanTable(program) if tag in (None, each.tag))
 
 
 def count_bans(interface: Interface) -> int:
     """How many bans are in force. Raises as `read_bans`."""
     with running_on(interface) as (program, _):
-        return sum(1 for _ in _Table(program))
+        return sum(1 for _ in BanTable(program))
 
 
 def parse_ban(text: str) -> Prefix:
@@ -154,8 +154,11 @@ def checked_tag(text: str) -> str:
     return text
 
 
-class _Table:
-    """The bans of a program; iterates over those in force."""
+class BanTable:
+    """The bans of a program; iterates over those in force.
+
+    To be written by one at a time (`only_writer`).
+    """
 
     def __init__(self, program: RunningProgram) -> None:
         self._bans: Map = program.map("bans")
