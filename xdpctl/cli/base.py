@@ -225,6 +225,13 @@ def interface_argument(*, several: bool = False, required: bool = True) -> Decor
     )
 
 
+def count_option() -> Decorator:
+    """How often what `watch_option` shows is shown."""
+    return click.option(
+        "--count", metavar="N", type=click.IntRange(min=1), help="End after so many intervals."
+    )
+
+
 def watch_option(what: str) -> Decorator:
     return click.option(
         "--watch",

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from xdpctl.cli.base import Command, interface_argument, session_of
+from xdpctl.cli.base import (
+    WATCH_SECONDS_DEFAULT,
+    Command,
+    count_option,
+    interface_argument,
+    session_of,
+    watch_option,
+)
 from xdpctl.cli.documents import Document, heading, write_json
-from xdpctl.cli.rules_output import rule_text, set_document
+from xdpctl.cli.rules_output import set_document
 from xdpctl.cli.text import printable, rfc3339
+from xdpctl.cli.watching import stop_signals
+from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface, command_line, current_namespace, find_interface
+from xdpctl.errors import WrongUsage
 
 if TYPE_CHECKING:
     from xdpctl.datapath.rulesets import CountedRuleset
+    from xdpctl.observe.rule_rates import RulesInterval
 
 
 @click.command(
@@ -21,20 +33,35 @@ if TYPE_CHECKING:
     name="list",
     short_help="Show the rules with packets and bytes.",
     examples=(
-        "xdpctl rule list eth0               in their order",
+        "xdpctl rule list eth0 --watch 1     with rates, every second",
         "xdpctl rule list eth0 --yaml        as a file that `xdpctl apply` takes",
     ),
 )
 @interface_argument()
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the ruleset as a file.")
+@watch_option("Show rates again and again.")
+@count_option()
 @click.pass_context
-def command(context: click.Context, interface: str, as_yaml: bool) -> None:
+def command(
+    context: click.Context,
+    interface: str,
+    as_yaml: bool,
+    watch_seconds: float | None,
+    count: int | None,
+) -> None:
     """Show the rules on an interface in their order, with the packets and bytes that each has
-    decided on since it was applied or reset. It is all read from the kernel.
+    decided on since it was applied or reset; with --watch again and again, and with rates. It is
+    all read from the kernel.
     """
     from xdpctl.datapath import rulesets  # noqa: PLC0415
 
     found = find_interface(interface)
+    watching = watch_seconds is not None or count is not None
+    if as_yaml and watching:
+        raise WrongUsage("--yaml prints a ruleset, which --watch cannot show")
+    if watching:
+        _watch(found, watch_seconds or WATCH_SECONDS_DEFAULT, count, json=session_of(context).json)
+        return
     if as_yaml:
         from xdpctl.rules.writing import yaml_of  # noqa: PLC0415
 
@@ -43,11 +70,56 @@ def command(context: click.Context, interface: str, as_yaml: bool) -> None:
     counted = rulesets.read_counted(found)
     if session_of(context).json:
         write_json(_document(found, counted))
-    elif counted is None:
-        click.echo(printable(f"{found.name}: no rules; it counts, and passes everything"))
+        return
+    from xdpctl.cli.rule_tables import no_rules, print_rules  # noqa: PLC0415 - rich
+
+    if counted is None:
+        click.echo(printable(no_rules(found)))
         click.echo(f"hint: {command_line('rule', 'add', found.name, 'drop')} ...", err=True)
     else:
-        _print(counted)
+        print_rules(found, counted)
+
+
+def _watch(interface: Interface, seconds: float, count: int | None, *, json: bool) -> None:
+    """Until stopped. Raises NoSuchInterface, NotAttached when the interface or our program goes."""
+    from xdpctl.observe.rule_rates import rules_intervals  # noqa: PLC0415
+
+    show = _write_interval if json else _print_interval
+    with stop_signals() as stop:
+        for each in rules_intervals(interface, lambda: not stop.wait(seconds), count):
+            show(each)
+            sys.stdout.flush()
+
+
+def _print_interval(interval: RulesInterval) -> None:
+    from xdpctl.cli.rule_tables import print_rules_interval  # noqa: PLC0415 - rich
+    from xdpctl.cli.tables import next_frame  # noqa: PLC0415
+
+    next_frame()
+    print_rules_interval(interval)
+
+
+def _write_interval(interval: RulesInterval) -> None:
+    """What `rule list` writes, and under `interval` what came in since the line before."""
+
+    def rates(recent: Tally) -> Document:
+        return recent._asdict() | {
+            "packets_per_second": interval.per_second(recent.packets),
+            "bits_per_second": interval.per_second(recent.bytes * 8),
+        }
+
+    snapshot = interval.snapshot
+    names = [each.fields["name"] for each in snapshot.counted.rules] if snapshot.counted else []
+    recent = {
+        "seconds": interval.seconds,
+        "default": None if interval.default is None else rates(interval.default),
+        "rules": [
+            {"name": name} | rates(tally) for name, tally in zip(names, interval.rules, strict=True)
+        ],
+    }
+    document = _document(snapshot.interface, snapshot.counted)
+    document |= {"timestamp": rfc3339(snapshot.timestamp_ns)}
+    write_json(document | {"interval": recent})
 
 
 def _document(interface: Interface, counted: CountedRuleset | None) -> Document:
@@ -68,24 +140,3 @@ def _document(interface: Interface, counted: CountedRuleset | None) -> Document:
         ],
         "sets": [set_document(each) for each in stored.sets],
     }
-
-
-def _print(counted: CountedRuleset) -> None:
-    from xdpctl.cli.tables import print_rules  # noqa: PLC0415 - rich, for people only
-
-    stored = counted.stored
-    rows = [
-        (
-            str(each.fields["name"]),
-            f"{each.counted.packets:,}",
-            f"{each.counted.bytes:,}",
-            str(each.fields["action"]),
-            rule_text({k: v for k, v in each.fields.items() if k not in ("name", "action")}),
-        )
-        for each in counted.rules
-    ]
-    default = counted.default
-    rows.append(
-        ("(default)", f"{default.packets:,}", f"{default.bytes:,}", stored.default, "all else")
-    )
-    print_rules(rows)

@@ -7,6 +7,7 @@ import click
 from xdpctl.cli.base import (
     WATCH_SECONDS_DEFAULT,
     Command,
+    count_option,
     interface_argument,
     session_of,
     watch_option,
@@ -32,9 +33,7 @@ from xdpctl.observe.rates import Interval
 @interface_argument(several=True, required=False)
 @click.option("--all", "everywhere", is_flag=True, help="Every interface that has our program.")
 @watch_option("Show rates again and again.")
-@click.option(
-    "--count", metavar="N", type=click.IntRange(min=1), help="End after so many intervals."
-)
+@count_option()
 @click.option("--per-cpu", is_flag=True, help="Also what each CPU has counted.")
 @click.pass_context
 def command(

@@ -135,19 +135,6 @@ def print_status(rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
-def print_rules(rows: Iterable[Sequence[str]]) -> None:
-    """Name, packets, bytes, action and conditions of rules, in their order."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("rule", overflow="fold")
-    for column in ("packets", "bytes"):
-        table.add_column(column, justify="right")
-    table.add_column("action")
-    table.add_column("packets with", overflow="fold")
-    for row in rows:
-        table.add_row(*map(printable, row))
-    console().print(table)
-
-
 def print_bans(rows: Iterable[Sequence[str]]) -> None:
     """Interface (where there are several), address, time left, packets, bytes and tag."""
     table = [tuple(map(printable, row)) for row in rows]

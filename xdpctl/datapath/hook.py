@@ -77,7 +77,10 @@ def occupants(interface: Interface) -> tuple[Occupant, ...]:
     """
     require_privileges()
     with explained(interface.name):
-        found = (_occupant(each) for each in xdp.query(interface.ifindex))
+        for _ in range(_RACES_MAX):
+            found = [_occupant(each) for each in xdp.query(interface.ifindex)]
+            if None not in found:
+                break
         return tuple(each for each in found if each is not None)
 
 

@@ -6,14 +6,16 @@ program's own BTF. A program is ours when type, name, BTF and the maps' shapes s
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import reduce
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xdpctl.datapath.counters import Counters, RowNames, Tally
 from xdpctl.pylibbpf import (
+    BpfError,
     Btf,
     BtfError,
     Codec,
@@ -22,12 +24,10 @@ from xdpctl.pylibbpf import (
     Program,
     Record,
     load_btf,
+    xdp,
 )
 from xdpctl.pylibbpf.btf import Kind
 from xdpctl.pylibbpf.fd import Owner
-
-if TYPE_CHECKING:
-    pass
 
 SCHEMA_VERSION = 1
 """The META_SCHEMA_VERSION of bpf/types.h that this code understands."""
@@ -39,6 +39,7 @@ _PROGRAM_TYPE_XDP = 6
 # Maps of one element; its value is the struct of the same name.
 _MAP_TYPES = {"counters": MapType.PERCPU_ARRAY, "meta": MapType.ARRAY}
 _STORED_BYTES_MAX = 1 << 30
+_RACES_MAX = 5  # how often another program may come between the query and the look
 
 
 class NotOursError(Exception):
@@ -181,6 +182,37 @@ class RunningProgram(Owner):
 
     def close(self) -> None:
         self._stack.close()
+
+
+def find_ours(
+    ifindex: int, known: RunningProgram | None = None
+) -> tuple[RunningProgram, xdp.Mode] | None:
+    """Our program on an interface, for the caller to close, and its mode; None where there is none.
+
+    Args:
+        known: what is returned if it still is the one.
+
+    Raises BpfError: ENODEV when there is no such interface.
+    """
+    for race in range(_RACES_MAX):
+        try:
+            return _look(ifindex, known)
+        except BpfError as error:
+            # ENOENT: another ruleset took its place since the query, and it is gone.
+            if error.errno != errno.ENOENT or race == _RACES_MAX - 1:
+                raise
+    return None
+
+
+def _look(ifindex: int, known: RunningProgram | None) -> tuple[RunningProgram, xdp.Mode] | None:
+    for attached in xdp.query(ifindex):
+        if known is not None and known.program_id == attached.program_id:
+            return known, attached.mode
+        try:
+            return RunningProgram(attached.program_id), attached.mode
+        except NotOursError:
+            continue
+    return None
 
 
 def _plain(record: Any) -> Any:

@@ -52,18 +52,31 @@ _VERDICTS = {Action.DROP: 1, Action.PASS: 2}  # enum xdp_action
 
 
 class CountedRule(NamedTuple):
-    """A rule as in the file, and what it has counted since it was applied or reset."""
+    """A rule as in the file, and what it has counted since it was applied or reset.
+
+    Attributes:
+        counts_from: the slot that it is counted in, and the baseline; while these are the same,
+            so is what `counted` counts from.
+    """
 
     fields: Mapping[str, Any]
     counted: Tally
+    counts_from: tuple[int, Tally]
 
 
 class CountedRuleset(NamedTuple):
-    """A ruleset, and what its rules and its default have counted."""
+    """A ruleset, and what its rules and its default have counted.
+
+    Attributes:
+        attached_at_ns: since when anything is counted, on CLOCK_REALTIME.
+        default_counts_from: as of a rule.
+    """
 
     stored: StoredRuleset
     rules: tuple[CountedRule, ...]
     default: Tally
+    default_counts_from: tuple[int, Tally]
+    attached_at_ns: int
 
 
 class Applied(NamedTuple):
@@ -90,10 +103,17 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
         totals = read_totals(program)
         baselines = program.kept_baselines()
         rules = tuple(
-            CountedRule(fields, less(total_of(totals, slot), baseline))
+            CountedRule(fields, less(total_of(totals, slot), baseline), (slot, baseline))
             for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
         )
-        return CountedRuleset(stored, rules, less(totals[DEFAULT_SLOT], program.default_baseline))
+        of_default = program.default_baseline
+        return CountedRuleset(
+            stored,
+            rules,
+            less(totals[DEFAULT_SLOT], of_default),
+            (DEFAULT_SLOT, of_default),
+            program.attached_at_ns,
+        )
 
 
 def known_lists(interface: Interface) -> dict[str, NamedSet]:

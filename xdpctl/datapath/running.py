@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.kernel import explained, require_privileges
-from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.datapath.program import RunningProgram, find_ours
 from xdpctl.datapath.snapshot import not_attached
 from xdpctl.pylibbpf import xdp
 
@@ -20,12 +20,8 @@ def running_on(interface: Interface) -> Iterator[tuple[RunningProgram, xdp.Mode]
     """
     require_privileges()
     with explained(interface.name):
-        for attached in xdp.query(interface.ifindex):
-            try:
-                program = RunningProgram(attached.program_id)
-            except NotOursError:
-                continue
-            with program:
-                yield program, attached.mode
-                return
-    raise not_attached(interface.name)
+        found = find_ours(interface.ifindex)
+        if found is None:
+            raise not_attached(interface.name)
+        with found[0]:
+            yield found

@@ -15,9 +15,8 @@ from xdpctl.datapath.interfaces import (
     current_namespace,
 )
 from xdpctl.datapath.kernel import explained, require_privileges
-from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.datapath.program import RunningProgram, find_ours
 from xdpctl.errors import NotAttached
-from xdpctl.pylibbpf import xdp
 from xdpctl.pylibbpf.fd import Owner
 from xdpctl.pylibbpf.xdp import Mode
 
@@ -71,21 +70,14 @@ class Reader(Owner):
         require_privileges()
         self._name = current_name(self._ifindex, self._name)
         with explained(self._name):
-            for attached in xdp.query(self._ifindex):
-                program = self._open(attached.program_id)
-                if program is not None:
-                    return self._take(program, attached.mode)
+            found = find_ours(self._ifindex, self._program)
+            if found is not None:
+                program, mode = found
+                if program is not self._program:
+                    self.close()
+                    self._program = program
+                return self._take(program, mode)
         raise not_attached(self._name)
-
-    def _open(self, program_id: int) -> RunningProgram | None:
-        """The program if it is ours."""
-        if self._program is None or self._program.program_id != program_id:
-            self.close()
-            try:
-                self._program = RunningProgram(program_id)
-            except NotOursError:
-                return None
-        return self._program
 
     def _take(self, program: RunningProgram, mode: Mode) -> Snapshot:
         per_cpu = program.read()

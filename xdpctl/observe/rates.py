@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from xdpctl.datapath.counters import Counters
 from xdpctl.datapath.snapshot import Reader, Snapshot
+
+T = TypeVar("T")
 
 
 class Interval(NamedTuple):
@@ -31,25 +33,37 @@ class Interval(NamedTuple):
         return cls(later, seconds, later.total.since(earlier.total))
 
     def per_second(self, count: int) -> float:
-        return count / self.seconds if self.seconds else 0.0
+        return per_second(count, self.seconds)
+
+
+def per_second(count: int, seconds: float) -> float:
+    return count / seconds if seconds else 0.0
 
 
 def intervals(
     readers: Sequence[Reader], wait: Callable[[], bool], count: int | None = None
 ) -> Iterator[list[Interval]]:
-    """For every reader an interval, again and again.
+    """For every reader an interval, again and again. As `successive`, and raises as the readers do
+    when an interface goes away: NoSuchInterface, NotAttached."""
+    for earlier, later in successive(
+        lambda: [reader.snapshot() for reader in readers], wait, count
+    ):
+        yield [Interval.between(*pair) for pair in zip(earlier, later, strict=True)]
+
+
+def successive(
+    take: Callable[[], T], wait: Callable[[], bool], count: int | None = None
+) -> Iterator[tuple[T, T]]:
+    """Pairs of what `take` gave before and after an interval, again and again.
 
     Args:
         wait: waits for the end of an interval, and says whether to go on.
         count: how many intervals; None for no end.
-
-    Raises:
-        NoSuchInterface, NotAttached: as the readers do, when an interface goes away.
     """
-    earlier = [reader.snapshot() for reader in readers]
+    earlier = take()
     turns = 0
     while (count is None or turns < count) and wait():
-        later = [reader.snapshot() for reader in readers]
-        yield [Interval.between(*pair) for pair in zip(earlier, later, strict=True)]
+        later = take()
+        yield earlier, later
         earlier = later
         turns += 1

@@ -1,0 +1,92 @@
+"""The rules of an interface as a table for people, made with rich."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.table import Table
+
+from xdpctl.cli.rules_output import rule_text
+from xdpctl.cli.tables import console
+from xdpctl.cli.text import local_time, printable, si
+from xdpctl.datapath.counters import Tally
+from xdpctl.datapath.interfaces import Interface
+
+if TYPE_CHECKING:
+    from xdpctl.datapath.rulesets import CountedRuleset
+    from xdpctl.observe.rule_rates import RulesInterval
+
+_WIDE_COLUMNS = 120  # of a terminal that has room for rates and conditions side by side
+
+
+class _Row(NamedTuple):
+    name: str
+    action: str
+    conditions: str
+    counted: Tally
+
+
+def print_rules(interface: Interface, counted: CountedRuleset) -> None:
+    """Rules in their order with what they have counted, what they say, and the default."""
+    out = console()
+    out.print(_heading(interface, counted), style="bold")
+    out.print()
+    table = _table()
+    table.add_column("action, and of which packets", overflow="fold")
+    for row in _rows(counted):
+        table.add_row(*_totals(row), printable(f"{row.action} {row.conditions}"))
+    out.print(table)
+
+
+def print_rules_interval(interval: RulesInterval) -> None:
+    """The same with rates, a line for each rule; what rules say only where there is room."""
+    out = console()
+    interface, counted = interval.snapshot.interface, interval.snapshot.counted
+    if counted is None or interval.default is None:
+        out.print(printable(no_rules(interface)))
+        return
+    wide = out.width >= _WIDE_COLUMNS
+    out.print(_heading(interface, counted), style="bold")
+    out.print()
+    table = _table()
+    table.add_column("packets/s", justify="right")
+    table.add_column("bits/s", justify="right")
+    table.add_column("action, and of which packets" if wide else "action", no_wrap=True)
+    for row, recent in zip(_rows(counted), [*interval.rules, interval.default], strict=True):
+        rates = (interval.per_second(recent.packets), interval.per_second(recent.bytes * 8))
+        says = f"{row.action} {row.conditions}" if wide else row.action
+        table.add_row(*_totals(row), *map(si, rates), printable(says))
+    out.print(table)
+
+
+def no_rules(interface: Interface) -> str:
+    return f"{interface.name}: no rules; it counts, and passes everything"
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rule", overflow="fold", max_width=24)
+    for column in ("packets", "bytes"):
+        table.add_column(column, justify="right")
+    return table
+
+
+def _totals(row: _Row) -> tuple[str, str, str]:
+    return printable(row.name), f"{row.counted.packets:,}", f"{row.counted.bytes:,}"
+
+
+def _heading(interface: Interface, counted: CountedRuleset) -> str:
+    stored = counted.stored
+    applied = local_time(stored.applied_at_ns)
+    return printable(
+        f"{interface.name}: ruleset {stored.name}, malformed {stored.malformed}, applied {applied}"
+    )
+
+
+def _rows(counted: CountedRuleset) -> Iterable[_Row]:
+    for each in counted.rules:
+        said = {k: v for k, v in each.fields.items() if k not in ("name", "action")}
+        text = rule_text(said) or "everything"
+        yield _Row(str(each.fields["name"]), str(each.fields["action"]), text, each.counted)
+    yield _Row("(default)", counted.stored.default, "all else", counted.default)
