@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pytest
 
@@ -62,6 +63,19 @@ def xdpctl_json(host: Host, *arguments: str) -> Any:
     done = xdpctl(host, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def start(host: Host, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command that goes on until it is told to end."""
+    return host.popen([*XDPCTL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def line(stream: IO[str] | None) -> str:
+    """The next line, which has to come within half a minute."""
+    assert stream is not None
+    ready, _, _ = select.select([stream], [], [], 30)
+    assert ready, "nothing was printed"
+    return stream.readline()
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from netns_lab import Host, traffic
+from netns_lab import traffic
 from netns_lab.fixtures import Pair
-from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_json
+from tests.lab.conftest import XDPCTL, line, start, xdpctl, xdpctl_json
 from tests.packets import IPV4, UDP, eth, ipv4
 
 FRAME = eth(IPV4, ipv4(17, UDP))
@@ -36,18 +34,6 @@ def counted(pair: Pair) -> Pair:
     assert xdpctl(pair.right, "attach", "eth0").returncode == 0
     pair.left.send("eth0", [FRAME] * 20 + [eth(IPV4)])
     return pair
-
-
-def start(host: Host, *arguments: str) -> subprocess.Popen[str]:
-    return host.popen([*XDPCTL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def line(stream: IO[str] | None) -> str:
-    """The next line, which has to come within half a minute."""
-    assert stream is not None
-    ready, _, _ = select.select([stream], [], [], 30)
-    assert ready, "nothing was printed"
-    return stream.readline()
 
 
 def test_stats_json_has_the_documented_keys(counted: Pair) -> None:
