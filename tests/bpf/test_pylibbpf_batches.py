@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bpf.conftest import errno_of
-from xdpctl.pylibbpf import BtfError, Map, MapType
+from xdpctl.pylibbpf import BtfError, Map, MapType, possible_cpus
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -95,3 +95,21 @@ def test_a_closed_map_touches_no_descriptor(hash_map: Map) -> None:
             with pytest.raises(ValueError, match="closed"):
                 use()
         assert list(other) == []
+
+
+def test_values_of_an_array_are_those_of_each_index() -> None:
+    with Map.create(
+        MapType.PERCPU_ARRAY, "cubes", key_size=4, value_size=8, max_entries=9000
+    ) as cubes:
+        cpus = possible_cpus()
+        cubes.update_batch(
+            (struct.pack("=I", n), [struct.pack("=Q", n**3 + cpu) for cpu in range(cpus)])
+            for n in range(9000)
+        )
+        values = cubes.array_values()
+    assert len(values) == 9000
+    for n in (0, 1, 4095, 4096, 8999, -1):
+        cube = (n % 9000) ** 3
+        assert [*values[n]] == [struct.pack("=Q", cube + cpu) for cpu in range(cpus)]
+    with pytest.raises(IndexError):
+        values[9000]

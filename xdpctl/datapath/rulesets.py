@@ -29,7 +29,6 @@ from xdpctl.datapath.slots import (
     less,
     read_stored,
     read_totals,
-    total_of,
 )
 from xdpctl.errors import KernelRefused, WrongUsage
 from xdpctl.pylibbpf import xdp
@@ -103,7 +102,7 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
         totals = read_totals(program)
         baselines = program.kept_baselines()
         rules = tuple(
-            CountedRule(fields, less(total_of(totals, slot), baseline), (slot, baseline))
+            CountedRule(fields, less(totals[slot], baseline), (slot, baseline))
             for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
         )
         of_default = program.default_baseline
@@ -189,7 +188,7 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
             if not names or name in names:
                 entries[index] = {
                     **vars(entries[index]),
-                    "baseline": total_of(totals, slot)._asdict(),
+                    "baseline": totals[slot]._asdict(),
                 }
         if not names:
             program.set_default_baseline(totals[DEFAULT_SLOT])

@@ -7,7 +7,6 @@ never zeroed, since the data plane writes to them all the time: a baseline is ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from xdpctl.datapath.counters import Tally
@@ -64,19 +63,24 @@ def read_stored(program: RunningProgram, which: str = "ruleset") -> StoredRulese
     return None if text is None else from_text(text)
 
 
-def read_totals(program: RunningProgram) -> list[Tally]:
-    """What each slot has counted on all CPUs, in a system call or two. Raises BpfError."""
-    counts = program.map("rule_counts")
-    slots = counts.info.max_entries
-    return [_sum(each) for _, each in sorted(counts.lookup_batch(slots), key=itemgetter(0))]
+class Totals:
+    """What each slot has counted, on all CPUs. Of 8,192 slots few are in use, and are added up."""
+
+    def __init__(self, per_cpu: Sequence[Any]) -> None:
+        self._per_cpu = per_cpu
+
+    def __len__(self) -> int:
+        return len(self._per_cpu)
+
+    def __getitem__(self, slot: int) -> Tally:
+        """Nothing for a slot that there is not."""
+        cpus = self._per_cpu[slot] if slot < len(self) else ()
+        return Tally(sum(each.packets for each in cpus), sum(each.bytes for each in cpus))
 
 
-def _sum(cpus: Sequence[Any]) -> Tally:
-    return Tally(sum(each.packets for each in cpus), sum(each.bytes for each in cpus))
-
-
-def total_of(totals: Sequence[Tally], slot: int) -> Tally:
-    return totals[slot] if slot < len(totals) else NO_TALLY
+def read_totals(program: RunningProgram) -> Totals:
+    """In a system call or two. Raises BpfError."""
+    return Totals(program.map("rule_counts").array_values())
 
 
 def less(count: Tally, baseline: Tally) -> Tally:

@@ -9,7 +9,7 @@ import ctypes as ct
 import errno
 import mmap as mmap_module
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
 from typing import Any, Self
@@ -72,6 +72,23 @@ class _CreateOptions(ct.Structure):
         ("inner_map_fd", ct.c_uint32),
         ("map_flags", ct.c_uint32),
     )
+
+
+class ArrayValues(Sequence[Any]):
+    """Values of an array map that were read together."""
+
+    def __init__(
+        self, decode: Callable[[bytes, int], Any], content: bytes, value_bytes: int
+    ) -> None:
+        self._decode = decode
+        self._content = content
+        self._value_bytes = value_bytes
+
+    def __len__(self) -> int:
+        return len(self._content) // self._value_bytes
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._decode(self._content, range(len(self))[index] * self._value_bytes)
 
 
 class MapAccess(ABC):
@@ -155,6 +172,22 @@ class MapAccess(ABC):
 
     def lookup_batch(self, batch: int = _BATCH_DEFAULT) -> Iterator[tuple[Any, Any]]:
         """All keys with their values, `batch` at a system call. Raises BpfError."""
+        for keys, values, count in self._batches(batch):
+            for i in range(count):
+                key = self._key.decode(keys, i * self.info.key_size)
+                yield key, self._decode(values, i * self._value_bytes)
+
+    def array_values(self) -> ArrayValues:
+        """The values of an array map at about one moment, each decoded when it is asked for: of
+        a large map that costs a fraction of decoding them all. Raises BpfError."""
+        every = (
+            values[: count * self._value_bytes]
+            for _, values, count in self._batches(self.info.max_entries)
+        )
+        return ArrayValues(self._decode, b"".join(every), self._value_bytes)
+
+    def _batches(self, batch: int) -> Iterator[tuple[bytes, bytes, int]]:
+        """Keys, values, and how many they are; behind those may be old ones. Raises BpfError."""
         fitting = _BATCH_BYTES_MAX // max(1, self._value_bytes)
         size = max(1, min(batch, self.info.max_entries, fitting))
         keys = ct.create_string_buffer(size * self.info.key_size)
@@ -181,7 +214,7 @@ class MapAccess(ABC):
                     raise
                 more = False
             started = True
-            yield from self._decode_batch(keys.raw, values.raw, count.value)
+            yield keys.raw, values.raw, count.value
 
     def update_batch(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> int:
         """Store many values; returns how many. Raises BpfError, whose `done` are stored."""
@@ -248,11 +281,6 @@ class MapAccess(ABC):
         if len(value) != possible_cpus():
             raise ValueError(f"{len(value)} values given for {possible_cpus()} possible CPUs")
         return b"".join(self._value.encode(each).ljust(self._stride, b"\0") for each in value)
-
-    def _decode_batch(self, keys: bytes, values: bytes, count: int) -> Iterator[tuple[Any, Any]]:
-        for i in range(count):
-            key = self._key.decode(keys, i * self.info.key_size)
-            yield key, self._decode(values, i * self._value_bytes)
 
     @staticmethod
     def _key_error(error: BpfError, key: Any) -> Exception:
