@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -15,8 +12,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from netns_lab.fixtures import Attached, Pair
-from tests.lab.conftest import XDPCTL, killed_before, xdpctl, xdpctl_json
-from xdpctl.pylibbpf import Program
+from tests.lab.conftest import killed_before, xdpctl, xdpctl_json
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 V4 = Ether(**MACS) / IP(src="192.0.2.1", dst="192.0.2.2")
@@ -174,53 +170,6 @@ def test_rules_want_an_attached_interface(pair: Pair) -> None:
     assert done.stderr.startswith("xdpctl: eth0: xdpctl is not attached\nhint: run: xdpctl attach")
 
 
-def test_rules_added_by_several_at_once_are_all_there(attached: Attached) -> None:
-    racers = [
-        attached.right.popen(
-            [*XDPCTL, "rule", "add", "eth0", "drop", "--dport", str(port), "--name", f"p{port}"],
-            stderr=subprocess.PIPE,
-        )
-        for port in range(1, 9)
-    ]
-    for racer in racers:
-        _, stderr = racer.communicate()
-        assert racer.returncode == 0, stderr
-    assert set(counted(attached)) == {f"p{port}" for port in range(1, 9)} | {"default"}
-
-
-def test_no_packet_is_lost_or_uncounted_while_rulesets_change(
-    attached: Attached, tmp_path: Path
-) -> None:
-    """Old and new both drop UDP to port 9, so that not one may pass at any swap."""
-    files = [
-        write(
-            tmp_path / f"{n}.yaml",
-            f"rules:\n  - {{name: other{n}, action: drop, src: 203.0.113.{n}}}\n"
-            "  - {name: discard, action: drop, proto: udp, dport: 9}\n",
-        )
-        for n in range(2)
-    ]
-    attached.xdpctl("apply", "eth0", files[0])
-    frames = [bytes(V4 / UDP(dport=9) / bytes(18))]
-    changes = 0
-    stop = threading.Event()
-    sent: list[Any] = []
-    sender = threading.Thread(
-        target=lambda: sent.append(attached.left.generate("eth0", frames, count=10**12, stop=stop))
-    )
-    sender.start()
-    for n in range(15):
-        attached.xdpctl("apply", "eth0", files[n % 2])
-        changes += 1
-    stop.set()
-    sender.join()
-    stats = attached.stats()
-    assert changes == 15
-    assert stats["packets"] == sent[0].packets > 100_000
-    assert counted(attached)["discard"] == sent[0].packets
-    assert [row["verdict"] for row in stats["verdicts"]] == ["drop"]
-
-
 def test_killed_before_any_call_the_ruleset_is_the_old_one_or_the_new_one(
     attached: Attached, tmp_path: Path
 ) -> None:
@@ -238,18 +187,3 @@ def test_killed_before_any_call_the_ruleset_is_the_old_one_or_the_new_one(
         assert names in ({"old", "default"}, {"no-telnet", "office-dns", "no-udp", "default"})
     assert names == {"no-telnet", "office-dns", "no-udp", "default"}
     assert nth > 10
-
-
-def test_rulesets_that_went_leave_nothing_in_the_kernel(attached: Attached, tmp_path: Path) -> None:
-    path = write(tmp_path / "edge.yaml", RULES)
-
-    def maps() -> int:
-        with Program.from_id(xdpctl_json(attached.right, "status")[0]["program_id"]) as program:
-            return len(program.info.map_ids)
-
-    for _ in range(3):  # with the maps of a ruleset before it
-        attached.xdpctl("apply", "eth0", path)
-    before = maps()
-    for _ in range(10):
-        attached.xdpctl("apply", "eth0", path)
-    assert maps() == before
