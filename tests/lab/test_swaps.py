@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
@@ -19,7 +20,8 @@ from xdpctl.datapath import rulesets
 from xdpctl.datapath.hook import occupants
 from xdpctl.datapath.interfaces import find_interface
 from xdpctl.datapath.locking import only_writer
-from xdpctl.pylibbpf import BpfError, Program
+from xdpctl.datapath.snapshot import Reader
+from xdpctl.pylibbpf import BpfError, Program, xdp
 from xdpctl.rules.model import Ruleset
 from xdpctl.rules.reading import read_text
 
@@ -162,6 +164,38 @@ def test_rulesets_that_went_leave_nothing_in_the_kernel(attached: Attached) -> N
     assert len(set(programs)) == len(programs)
     while [each for each in programs if is_there(each)] != [programs[-1]]:
         pass  # the kernel frees a program, and with it its maps, a moment after its last user
+
+
+@pytest.mark.parametrize("look", ["rules", "counters", "occupants"])
+def test_program_that_goes_between_query_and_look_is_looked_for_again(
+    attached: Attached, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    attached.right.call(apply_all, [ruleset(EVEN)])
+    query, replaced = xdp.query, False
+
+    def overtaken(ifindex: int) -> tuple[xdp.Attached, ...]:
+        nonlocal replaced
+        found = query(ifindex)
+        if not replaced:
+            replaced = True
+            apply_all([ruleset(ODD)])
+            while is_there(found[0].program_id):
+                pass
+        return found
+
+    def seen() -> bool:
+        eth0 = find_interface("eth0")
+        if look == "rules":
+            counted = rulesets.read_counted(eth0)
+            return counted is not None and counted.rules[0].fields["name"] == "odd"
+        if look == "counters":
+            with Reader(eth0) as reader:
+                return reader.snapshot().program_id == query(eth0.ifindex)[0].program_id
+        return [each.ours for each in occupants(eth0)] == [True]
+
+    monkeypatch.setattr(xdp, "query", overtaken)
+    assert attached.right.call(seen)
+    assert replaced
 
 
 def race(host: Host, commands: Sequence[Sequence[str]]) -> None:
