@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xdpctl.rules.addresses import FORMAT, Root, Table, compile_ipv4, compile_ipv6
-from xdpctl.rules.bitrows import U64, Bits, member_bits, rows_of
+from xdpctl.rules.bitrows import U64, Bits, rows_of
 from xdpctl.rules.classes import Bounds, Classes, classify_ipv4, classify_ipv6
 from xdpctl.rules.intervals import merge_ipv4, merge_ipv6
 from xdpctl.rules.model import Addresses, Rule, Ruleset
@@ -57,11 +57,6 @@ class _Lists:
     places: dict[object, int]
     members: tuple[U64, U64]
     classes: tuple[Classes, Classes] | None
-
-    def bits(self) -> tuple[Bits, Bits]:
-        """bool[classes, lists], of IPv4 and of IPv6."""
-        count = len(self.places)
-        return member_bits(self.members[0], count), member_bits(self.members[1], count)
 
     def tables(self, kind: str) -> dict[str, Table]:
         """Those to be made, by the names of their maps."""
@@ -108,7 +103,7 @@ class AddressClasses:
         conditions, of_rule = distinct(ruleset.rules, name)
         if not conditions:
             return None
-        never = np.zeros((1, len(conditions)), np.bool_)
+        never = np.zeros((1, -(-len(conditions) // 64)), np.uint64)
         sets = own = None
         if any(each.sets for each in conditions):
             columns = [_set_lists(each) for each in conditions]
@@ -116,7 +111,7 @@ class AddressClasses:
         if any(not each.sets or _has_both(each) for each in conditions):
             columns = [_own_lists(each) for each in conditions]
             own = _rows(self.own, columns, conditions, of_rule, words)
-        return AddressRows(sets, own, rows_of(never, of_rule, words))
+        return AddressRows(sets, own, rows_of(never, len(conditions), of_rule, words))
 
 
 def address_classes(ruleset: Ruleset, kept: SetTables | None = None) -> AddressClasses:
@@ -187,14 +182,18 @@ def _rows(
     first = [lists.places[column[0]] if column else nothing for column in columns]
     others = [(i, lists.places[each]) for i, column in enumerate(columns) for each in column[1:]]
     negated = np.array([c.negated and bool(o) for c, o in zip(conditions, columns, strict=True)])
-    parts = []
-    for bits in lists.bits():
+
+    def conditions_of(bits: Bits) -> Bits:
         satisfied = np.take(np.pad(bits, ((0, 0), (0, 1))), first, axis=1)
         for i, place in others:
             satisfied[:, i] |= bits[:, place]
         satisfied ^= negated
-        parts.append(rows_of(satisfied, of_rule, words))
-    return parts[0], parts[1]
+        return satisfied
+
+    ipv4, ipv6 = (
+        rows_of(each, len(lists.places), of_rule, words, conditions_of) for each in lists.members
+    )
+    return ipv4, ipv6
 
 
 def _lists(keys: Sequence[object], bounds: Sequence[tuple[Bounds, Bounds]]) -> _Lists:

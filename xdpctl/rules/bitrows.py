@@ -5,7 +5,7 @@ The layout is `struct row` of bpf/types.h: a summary word and then a word for ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,23 +27,42 @@ def member_bits(members: U64, lists: int) -> Bits:
     return np.unpackbits(octets, axis=1, count=lists, bitorder="little").view(np.bool_)
 
 
-def rows_of(satisfied: Bits, condition_of_rule: Sequence[int | None], words: int) -> U64:
-    """Rows of classes, from which conditions each class satisfies.
+def packed_members(bits: Bits) -> U64:
+    """What `member_bits` unpacks."""
+    return _packed(bits, -(-bits.shape[1] // 64))
+
+
+def _same(bits: Bits) -> Bits:
+    return bits
+
+
+def rows_of(
+    members: U64,
+    lists: int,
+    condition_of_rule: Sequence[int | None],
+    words: int,
+    conditions_of: Callable[[Bits], Bits] = _same,
+) -> U64:
+    """Rows of classes, from which conditions each class satisfies. A class's bits are a byte each
+    while they are worked on, and of 65,535 classes and 4,096 conditions never all at once.
 
     Args:
-        satisfied: bool[classes, conditions].
+        members: uint64[classes, ...], packed, by list.
+        lists: how many there are.
         condition_of_rule: for each rule its condition, None where it has none: then all classes
             satisfy it.
         words: of a row.
+        conditions_of: from bool[some classes, lists] to bool[some classes, conditions], where
+            lists are not conditions.
 
     Returns:
         uint64[classes, 1 + words], the summary first.
     """
-    without = satisfied.shape[1]
-    column = np.array([without if each is None else each for each in condition_of_rule], np.int64)
-    rows = np.zeros((len(satisfied), 1 + words), np.uint64)
-    for part in _chunks(len(satisfied), max(len(column), 1)):
-        known = np.pad(satisfied[part], ((0, 0), (0, 1)), constant_values=True)
+    column = np.array([-1 if each is None else each for each in condition_of_rule], np.int64)
+    rows = np.zeros((len(members), 1 + words), np.uint64)
+    for part in _chunks(len(members), max(len(column), lists, 1)):
+        satisfied = conditions_of(member_bits(members[part], lists))
+        known = np.pad(satisfied, ((0, 0), (0, 1)), constant_values=True)
         rows[part, 1:] = _packed(np.take(known, column, axis=1), words)
     return summarized(rows)
 

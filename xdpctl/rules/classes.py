@@ -33,10 +33,12 @@ Bounds = tuple[NDArray[Any], NDArray[Any]]
 
 
 class TooManyClasses(WrongUsage):
-    def __init__(self, count: int) -> None:
+    """Of `what`, such as "the addresses of src"."""
+
+    def __init__(self, what: str, count: int) -> None:
         super().__init__(
-            f"the address lists overlap in {count:,} different ways, of at most {CLASSES_MAX:,}",
-            hint="make one set of lists that are used in the same rules",
+            f"the rules tell {what} apart in {count:,} ways: there can be {CLASSES_MAX:,}",
+            hint="fewer lists that overlap, or one set of those that are named in the same rules",
         )
 
 
@@ -64,15 +66,18 @@ class Classes:
         return [int(place) for place in np.flatnonzero(bits)]
 
 
-def classify_ipv4(lists: Sequence[Bounds]) -> Classes:
+def classify_ipv4(lists: Sequence[Bounds], what: str = "IPv4 addresses") -> Classes:
     """Classes of IPv4 addresses, from lists of uint32[n] starts and ends.
+
+    Args:
+        what: they are, if not that.
 
     Raises:
         TooManyClasses: more than 65,535.
     """
     starts, ends, owners = _joined(lists, np.zeros(0, np.uint32))
     starts, after = starts.astype(np.uint64), ends.astype(np.uint64) + np.uint64(1)
-    first, behind, classes, members = _classify(starts, after, owners, len(lists))
+    first, behind, classes, members = _classify(starts, after, owners, len(lists), what)
     last = behind - np.uint64(1)
     return Classes(first.astype(np.uint32), last.astype(np.uint32), classes, members)
 
@@ -91,7 +96,7 @@ def classify_ipv6(lists: Sequence[Bounds]) -> Classes:
     places[len(starts) :][~after.any(axis=1)] = len(positions)
     positions = np.append(positions, np.zeros((1, 2), np.uint64), axis=0)
     parts = places[: len(starts)], places[len(starts) :]
-    first, behind, classes, members = _classify(*parts, owners, len(lists))
+    first, behind, classes, members = _classify(*parts, owners, len(lists), "IPv6 addresses")
     last = positions[behind]
     last[:, 0] -= last[:, 1] == 0
     last[:, 1] -= np.uint64(1)
@@ -116,13 +121,15 @@ def _places(addresses: U64) -> tuple[U64, U64]:
     return ascending[new], places
 
 
-def _classify(starts: U64, after: U64, owners: U32, lists: int) -> tuple[U64, U64, U16, U64]:
+def _classify(
+    starts: U64, after: U64, owners: U32, lists: int, what: str
+) -> tuple[U64, U64, U16, U64]:
     """Of intervals of numbers up to 2^32, ends not included: the starts and ends of the elementary
     intervals, their classes, and the classes' members."""
     at, values = _running(starts, after, owners, lists)
     (held,) = np.nonzero(values)
     first, behind = at[held], at[held + 1]
-    classes, leaders = _numbered(values[held])
+    classes, leaders = _numbered(values[held], what)
     return first, behind, classes, _members(first[leaders], starts, after, owners, lists)
 
 
@@ -145,11 +152,11 @@ def _running(starts: U64, after: U64, owners: U32, lists: int) -> tuple[U64, U64
     return at[changed], values[changed]
 
 
-def _numbered(values: U64) -> tuple[U16, Index]:
+def _numbered(values: U64, what: str) -> tuple[U16, Index]:
     """Numbers from 1 on in the order in which the values appear, and where each first does."""
     distinct = np.unique(values)
     if len(distinct) > CLASSES_MAX:
-        raise TooManyClasses(len(distinct))
+        raise TooManyClasses(what, len(distinct))
     places = np.searchsorted(distinct, values)
     leaders = np.empty(len(distinct), np.int64)
     # Of several values for one place the last is kept: here that of the first to appear.

@@ -14,21 +14,14 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from xdpctl.errors import WrongUsage
 from xdpctl.rules.bitrows import U64, rows_of, summarized
 from xdpctl.rules.numbers import FieldClasses
 
 U16 = NDArray[np.uint16]
 
-GROUPS_MAX = 16
-_COMBINATIONS = (1 << 14, 1 << 16)
-"""How many combinations of classes a group may have: at first, and if there are too many groups."""
+_COMBINATIONS_MAX = 1 << 14  # of the classes of a group of several fields
 
 _CHUNK_WORDS = 1 << 21
-
-
-class TooManyCombinations(WrongUsage):
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +43,17 @@ class Group:
 
 
 def group_fields(fields: Sequence[FieldClasses], words: int) -> list[Group]:
-    """Groups of as many fields as have few enough combinations. Raises TooManyCombinations."""
-    for most in _COMBINATIONS:
-        parts = _partition(fields, most)
-        if len(parts) <= GROUPS_MAX:
-            return [_group(part, words) for part in parts]
-    raise TooManyCombinations(
-        "the rules tell too many values of too many fields apart",
-        hint="use fewer different ports, lengths, MAC addresses or ethertypes",
-    )
+    """Groups of as many fields as have few enough combinations. The data plane has room for more
+    groups (GROUPS_MAX of bpf/config.h) than there are fields."""
+    return [_group(part, words) for part in _partition(fields)]
 
 
-def _partition(fields: Sequence[FieldClasses], most: int) -> list[list[FieldClasses]]:
+def _partition(fields: Sequence[FieldClasses]) -> list[list[FieldClasses]]:
     """Smallest first, each to the first group that has room for it."""
     parts: list[list[FieldClasses]] = []
     for field in sorted(fields, key=lambda each: each.count):
         for part in parts:
-            if prod(each.count for each in part) * field.count <= most:
+            if prod(each.count for each in part) * field.count <= _COMBINATIONS_MAX:
                 part.append(field)
                 break
         else:
@@ -75,7 +62,9 @@ def _partition(fields: Sequence[FieldClasses], most: int) -> list[list[FieldClas
 
 
 def _group(fields: Sequence[FieldClasses], words: int) -> Group:
-    rows = [rows_of(each.satisfied, each.condition_of_rule, words) for each in fields]
+    rows = [
+        rows_of(each.members, each.conditions, each.condition_of_rule, words) for each in fields
+    ]
     if len(fields) == 1:
         return Group(tuple(fields), (1,), None, rows[0])
     counts = [each.count for each in fields]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xdpctl.rules.bitrows import Bits, member_bits
-from xdpctl.rules.classes import classify_ipv4
+from xdpctl.rules.bitrows import U64, Bits, packed_members
+from xdpctl.rules.classes import CLASSES_MAX, TooManyClasses, classify_ipv4
 from xdpctl.rules.model import (
     Condition,
     Flags,
@@ -62,19 +62,22 @@ class FieldClasses:
         name: of the field.
         table: uint16[values]: the class of each value; of MAC addresses empty.
         macs: the class of each MAC address that a rule names; any other is MAC_UNLISTED.
-        satisfied: bool[classes, conditions].
+        members: uint64[classes, words]: bit k % 64 of word k // 64 says whether the class
+            satisfies condition k.
+        conditions: how many there are.
         condition_of_rule: for each rule its condition's place; None where it has none.
     """
 
     name: str
     table: U16
     macs: Mapping[int, int]
-    satisfied: Bits
+    members: U64
+    conditions: int
     condition_of_rule: tuple[int | None, ...]
 
     @property
     def count(self) -> int:
-        return len(self.satisfied)
+        return len(self.members)
 
 
 def distinct(rules: Iterable[Rule], field: str) -> tuple[list[Any], tuple[int | None, ...]]:
@@ -98,11 +101,11 @@ def field_classes(field: str, rules: Sequence[Rule]) -> FieldClasses | None:
     if not VALUES[field]:
         return _mac_classes(field, conditions, of_rule)
     lists = [_bounds(_ranges(field, each)) for each in conditions]
-    found = classify_ipv4(lists)
+    found = classify_ipv4(lists, f"the values of {field}")
     table = np.zeros(VALUES[field], np.uint16)
     for start, end, number in zip(found.starts, found.ends, found.classes, strict=True):
         table[start : end + 1] = number
-    return FieldClasses(field, table, {}, member_bits(found.members, len(lists)), of_rule)
+    return FieldClasses(field, table, {}, found.members, len(lists), of_rule)
 
 
 def _bounds(ranges: Sequence[Range]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
@@ -164,8 +167,12 @@ def _mac_classes(
         mac: numbers.setdefault(tuple(places), len(numbers) + MAC_UNLISTED)
         for mac, places in holders.items()
     }
-    satisfied = np.zeros((1 + len(numbers), len(conditions)), np.bool_)
+    if len(numbers) > CLASSES_MAX:
+        raise TooManyClasses(f"the addresses of {field}", len(numbers))
+    negated = packed_members(np.array([[each.negated for each in conditions]]))
+    members = np.zeros((1 + len(numbers), negated.shape[1]), np.uint64)
     for held, number in numbers.items():
-        satisfied[number, list(held)] = True
-    satisfied[MAC_UNLISTED:] ^= np.array([each.negated for each in conditions])
-    return FieldClasses(field, np.zeros(0, np.uint16), macs, satisfied, of_rule)
+        for place in held:
+            members[number, place // 64] |= np.uint64(1 << place % 64)
+    members[MAC_UNLISTED:] ^= negated
+    return FieldClasses(field, np.zeros(0, np.uint16), macs, members, len(conditions), of_rule)
