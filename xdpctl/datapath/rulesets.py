@@ -146,7 +146,7 @@ def apply(
     Raises:
         NotAttached: our program is not on the interface.
         WouldLockOut: it would cut a lifeline that the running one does not cut.
-        TooManyClasses: it cannot be compiled.
+        TooManyClasses, TooManyRanges: it cannot be compiled.
         NotStored, MissingPrivilege, KernelRefused.
     """
     with only_writer(), running_on(interface) as (program, mode):
@@ -224,7 +224,7 @@ def _replace(
 def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Content:
     """What a program with the ruleset needs, in the place of another program or of none.
 
-    Raises TooManyClasses, NotStored, BpfError.
+    Raises TooManyClasses, TooManyRanges, NotStored, BpfError.
     """
     from xdpctl.rules.canonical import digest_of  # noqa: PLC0415
     from xdpctl.rules.compiler import compile_ruleset  # noqa: PLC0415 - NumPy

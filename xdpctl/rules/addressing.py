@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xdpctl.errors import WrongUsage
 from xdpctl.rules.addresses import FORMAT, Root, Table, compile_ipv4, compile_ipv6
 from xdpctl.rules.bitrows import U64, Bits, rows_of
 from xdpctl.rules.classes import Bounds, Classes, classify_ipv4, classify_ipv6
 from xdpctl.rules.intervals import merge_ipv4, merge_ipv6
 from xdpctl.rules.model import Addresses, Rule, Ruleset
 from xdpctl.rules.numbers import distinct
+from xdpctl.rules.sets import WEIGHT_MAX, weight_of
 
 _LOW_64 = 2**64 - 1
 
@@ -69,6 +71,15 @@ class _Lists:
         }
 
 
+class TooManyRanges(WrongUsage):
+    def __init__(self, weight: int) -> None:
+        super().__init__(
+            f"rules that negate sets together with addresses need {weight:,} ranges more: "
+            f"there can be {WEIGHT_MAX:,} of IPv4, or a fourth of IPv6",
+            hint="put the addresses of `not: [@set, address]` into a set, too",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class AddressClasses:
     """Attributes:
@@ -115,7 +126,7 @@ class AddressClasses:
 
 
 def address_classes(ruleset: Ruleset, kept: SetTables | None = None) -> AddressClasses:
-    """Raises TooManyClasses."""
+    """Raises TooManyClasses, TooManyRanges."""
     used = [condition for rule in ruleset.rules for condition in _addresses(rule)]
     named = dict.fromkeys(name for each in used for name in each.sets)
     united = dict.fromkeys(each for each in used if _is_united(each))
@@ -123,12 +134,22 @@ def address_classes(ruleset: Ruleset, kept: SetTables | None = None) -> AddressC
     set_lists: list[object] = [*named, *united]
     key = _key_of(ruleset, named, united)
     if kept is None or kept.key != key:
+        _check_weight(ruleset, named, united)
         set_bounds = [_of_sets(ruleset, [name], None) for name in named]
         set_bounds += [_of_sets(ruleset, each.sets, each) for each in united]
         sets, kept = _lists(set_lists, set_bounds), None
     else:
         sets = _Lists(_places(set_lists), kept.members, None)
     return AddressClasses(sets, _lists([*own], [_written(each) for each in own]), key, kept)
+
+
+def _check_weight(ruleset: Ruleset, named: Iterable[str], united: Iterable[Addresses]) -> None:
+    """Raises TooManyRanges: each united condition is a list of its own that has whole sets in it,
+    and a few bytes of a file can say so of a million addresses."""
+    weights = {each.name: weight_of(each) for each in ruleset.sets}
+    weight = sum(weights[name] for each in united for name in each.sets)
+    if weight > 0 and weight + sum(weights[name] for name in named) > WEIGHT_MAX:
+        raise TooManyRanges(weight)
 
 
 def _key_of(ruleset: Ruleset, named: Iterable[str], united: Iterable[Addresses]) -> str:

@@ -104,7 +104,7 @@ def compile_ruleset(ruleset: Ruleset, kept: SetTables | None = None) -> Compiled
         kept: the tables of sets that the program before has: if they are of these sets, they need
             not be made.
 
-    Raises TooManyClasses.
+    Raises TooManyClasses, TooManyRanges.
     """
     words = words_for(len(ruleset.rules))
     addresses = address_classes(ruleset, kept)

@@ -24,7 +24,7 @@ from xdpctl.rules.sets import arrays_of
 from xdpctl.rules.values import BITS, IPV6, AddressRange, BadValue, parse_address, parse_prefix
 
 LIMIT_BYTES = 256 << 20
-IPV4_MAX, IPV6_MAX = 8_000_000, 2_000_000
+IPV4_MAX, IPV6_MAX = 6_000_000, 1_500_000
 NAMED_MAX = 10  # of bad lines and of prefixes with host bits
 _BAD_LINES_MAX = 100_000
 _LINE_BYTES_MAX = 1 << 16

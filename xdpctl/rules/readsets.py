@@ -11,12 +11,11 @@ from xdpctl.rules.lists import list_digest, read_list
 from xdpctl.rules.mistakes import BadRuleset
 from xdpctl.rules.model import NamedSet
 from xdpctl.rules.notes import Notes
-from xdpctl.rules.sets import set_of, set_of_arrays
+from xdpctl.rules.sets import WEIGHT_MAX, set_of, set_of_arrays, weight_of
 from xdpctl.rules.tree import Items, Node, Table
 from xdpctl.rules.values import AddressRange, BadValue, parse_address, quoted
 
 SETS_MAX = 1024
-WEIGHT_MAX = 16_000_000  # of all sets together, an IPv6 range being as heavy as four of IPv4
 
 
 Known = Mapping[str, NamedSet]
@@ -45,7 +44,7 @@ def read_sets(
             continue
         made = _read_set(notes, name, value, directory, known)
         found[name] = (key, made)
-        weight += 0 if made is None else len(made.ipv4) + 4 * len(made.ipv6)
+        weight += 0 if made is None else weight_of(made)
         if weight > WEIGHT_MAX:
             limit = f"{WEIGHT_MAX:,} IPv4 or {WEIGHT_MAX // 4:,} IPv6"
             notes.mistake(key, f"the sets have more than {limit} ranges together")

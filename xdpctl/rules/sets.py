@@ -24,6 +24,9 @@ from xdpctl.rules.intervals import (
 from xdpctl.rules.model import NamedSet
 from xdpctl.rules.values import BITS, IPV4, AddressRange, address_text
 
+WEIGHT_MAX = 6_000_000
+"""Of all sets of a ruleset together, so that compiling it takes less than a gigabyte."""
+
 _LOW_64 = 2**64 - 1
 
 
@@ -93,6 +96,11 @@ def prefixes_of(named: NamedSet) -> Iterator[str]:
             text = address_text(version, first)
             yield text if size == 0 else f"{text}/{bits - size}"
             first += 1 << size  # noqa: PLW2901
+
+
+def weight_of(named: NamedSet) -> int:
+    """What it weighs in memory, in ranges of IPv4: one of IPv6 is as heavy as four."""
+    return len(named.ipv4) + 4 * len(named.ipv6)
 
 
 def covers(named: NamedSet, addresses: Iterable[IPv4Address | IPv6Address]) -> list[bool]:
