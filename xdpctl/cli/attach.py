@@ -114,12 +114,14 @@ def _start_with(
         print_warnings,
         ssh_document,
     )
-    from xdpctl.datapath.lockout import check_ruleset  # noqa: PLC0415
+    from xdpctl.datapath.lockout import check_ruleset, own_address_warnings  # noqa: PLC0415
     from xdpctl.datapath.rulesets import content_of  # noqa: PLC0415
     from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
     reading = read_ruleset(file, time.time())
     print_warnings(reading.warnings)
+    for interface in interfaces:
+        print_warnings(own_address_warnings(interface, reading.ruleset, lambda: None))
     connections = None
     for interface in [] if force else interfaces:
         connections = check_ruleset(interface, lambda: None, reading.ruleset)

@@ -11,7 +11,7 @@ from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import heading, write_json
 from xdpctl.cli.rules_output import (
     force_option,
-    print_ssh_note,
+    print_notes,
     print_warnings,
     rule_text,
     ssh_document,
@@ -104,11 +104,11 @@ def command(
     applied = rulesets.apply(found, add, force=force)
     if session_of(context).json:
         document = heading(found, current_namespace()) | {"rule": fields_of(added[0])}
-        document |= {"warnings": warning_documents(notes)}
+        document |= {"warnings": warning_documents([*notes, *applied.warnings])}
         write_json(document | ssh_document(applied.connections))
         return
     print_warnings(notes)
-    print_ssh_note(applied.connections)
+    print_notes(applied)
     fields_ = fields_of(added[0])
     what = rule_text({key: fields_[key] for key in fields_ if key not in ("name", "action")})
     click.echo(printable(f"{found.name}: rule {added[0].name}: {action} {what or 'everything'}"))

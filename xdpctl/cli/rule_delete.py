@@ -9,7 +9,7 @@ import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import heading, write_json
-from xdpctl.cli.rules_output import force_option, print_ssh_note, ssh_document
+from xdpctl.cli.rules_output import force_option, print_notes, ssh_document
 from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
@@ -48,10 +48,10 @@ def command(context: click.Context, interface: str, rules: tuple[str, ...], forc
             ruleset, rules=tuple(rule for rule in ruleset.rules if rule.name not in rules)
         )
 
-    connections = rulesets.apply(found, delete, force=force).connections
+    applied = rulesets.apply(found, delete, force=force)
     if session_of(context).json:
         document = heading(found, current_namespace()) | {"deleted": list(dict.fromkeys(rules))}
-        write_json(document | ssh_document(connections))
+        write_json(document | ssh_document(applied.connections))
     else:
-        print_ssh_note(connections)
+        print_notes(applied)
         click.echo(printable(f"{found.name}: deleted {', '.join(dict.fromkeys(rules))}"))

@@ -34,6 +34,12 @@ def print_ssh_note(connections: Iterable[Connection] | None) -> None:
         click.echo("note: found no SSH connection that this command came through", err=True)
 
 
+def print_notes(applied: Applied) -> None:
+    """What there is to be said of a ruleset that was put in place."""
+    print_warnings(applied.warnings)
+    print_ssh_note(applied.connections)
+
+
 def ssh_document(connections: Iterable[Connection] | None) -> Document:
     """None where they were not looked for."""
     found = None if connections is None else [str(each) for each in connections]
@@ -46,7 +52,7 @@ def print_warnings(warnings: Iterable[Mistake]) -> None:
 
 
 def print_applied(interface: Interface, applied: Applied) -> None:
-    print_ssh_note(applied.connections)
+    print_notes(applied)
     click.echo(printable(f"{interface.name}: {summary(applied.ruleset)}"))
 
 
@@ -79,7 +85,7 @@ def applied_document(
     interface: Interface, applied: Applied, warnings: Iterable[Mistake]
 ) -> Document:
     document = heading(interface, current_namespace()) | ruleset_document(applied.ruleset)
-    document |= {"warnings": warning_documents(warnings)}
+    document |= {"warnings": warning_documents([*warnings, *applied.warnings])}
     return document | ssh_document(applied.connections)
 
 

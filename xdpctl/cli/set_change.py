@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from xdpctl.cli.documents import heading, write_json
-from xdpctl.cli.rules_output import print_ssh_note, ssh_document
+from xdpctl.cli.rules_output import (
+    print_notes,
+    print_warnings,
+    ssh_document,
+    warning_documents,
+)
 from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
 
 if TYPE_CHECKING:
+    from xdpctl.rules.mistakes import Mistake
     from xdpctl.rules.model import NamedSet, Ruleset
     from xdpctl.rules.values import AddressRange
 
@@ -38,6 +44,8 @@ def change_set(
     except BadValue as error:
         raise WrongUsage(str(error)) from None
 
+    notes: list[Mistake] = []
+
     def change(running: Ruleset | None) -> Ruleset:
         ruleset = running or rulesets.bare_counter()
         known = [each.name for each in ruleset.sets]
@@ -47,14 +55,34 @@ def change_set(
         sets = tuple(
             operation(each, ranges) if each.name == name else each for each in ruleset.sets
         )
-        return replace(ruleset, sets=sets)
+        changed = replace(ruleset, sets=sets)
+        notes.extend(_of_special_space(name, ruleset, changed))
+        return changed
 
     applied = rulesets.apply(found, change, force=force)
     made = applied.ruleset.set_named(name)
     if json:
         document = heading(found, current_namespace())
         document |= {"name": name, "prefixes": made.prefixes}
+        document |= {"warnings": warning_documents([*notes, *applied.warnings])}
         write_json(document | ssh_document(applied.connections))
         return
-    print_ssh_note(applied.connections)
+    print_warnings(notes)
+    print_notes(applied)
     click.echo(printable(f"{found.name}: set {name} has {made.prefixes:,} prefixes"))
+
+
+def _of_special_space(name: str, old: Ruleset, new: Ruleset) -> list[Mistake]:
+    """A warning for each special network that a set of a drop rule has a part of, and had not."""
+    from xdpctl.rules.mistakes import Mistake  # noqa: PLC0415
+    from xdpctl.rules.sets import special_space  # noqa: PLC0415
+    from xdpctl.rules.suspicious import dropped_sets  # noqa: PLC0415
+
+    if name not in dropped_sets(new.rules):
+        return []
+    before = special_space(old.set_named(name))
+    return [
+        Mistake("", 0, 0, f"set {name} of a drop rule has a part of: {each}")
+        for each in special_space(new.set_named(name))
+        if each not in before
+    ]

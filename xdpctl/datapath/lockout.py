@@ -1,7 +1,8 @@
 """Not locking oneself out: what would drop a lifeline of an interface is refused.
 
 `find_lifelines()` says what the lifelines are, `refuse_cuts()` refuses on behalf of whoever is
-about to drop packets, and `check_ruleset()` does both for a ruleset.
+about to drop packets, and `check_ruleset()` does both for a ruleset. `own_address_warnings()` is
+about what is no reason to refuse.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,7 +29,9 @@ from xdpctl.rules.lifelines import (
     judge_of,
     lifelines_of,
 )
+from xdpctl.rules.mistakes import Mistake
 from xdpctl.rules.model import Ruleset
+from xdpctl.rules.suspicious import covered
 
 _OWN_NET, _OWN_NETNS = "/proc/thread-self/net", "/proc/thread-self/ns/net"
 _GATEWAYS_MAX = 16
@@ -99,6 +103,21 @@ def check_ruleset(
         cuts = cut_by(lifelines, judge, judge_of(old, lifelines, now))
     refuse_cuts(interface, cuts)
     return connections
+
+
+def own_address_warnings(
+    interface: Interface, new: Ruleset, running: Callable[[], Ruleset | None]
+) -> tuple[Mistake, ...]:
+    """Of drop rules that cover an address of the interface's own which those of the running
+    ruleset do not. Raises what `running` does, which is asked if it matters."""
+    own = sorted(
+        map(ip_address, _Place(interface).surroundings().addresses), key=lambda each: each.version
+    )
+    found = covered(new, own)
+    if found and (old := running()) is not None:
+        known = covered(old, own)
+        found = tuple(each for each in found if each not in known)
+    return tuple(Mistake("", 0, 0, str(each)) for each in found)
 
 
 class _Place:

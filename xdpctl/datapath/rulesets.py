@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from xdpctl.rules.addressing import SetTables
     from xdpctl.rules.compiler import Compiled
     from xdpctl.rules.lifelines import Connection
+    from xdpctl.rules.mistakes import Mistake
 
 _VERDICTS = {Action.DROP: 1, Action.PASS: 2}  # enum xdp_action
 
@@ -84,10 +85,12 @@ class Applied(NamedTuple):
     Attributes:
         connections: the SSH connections that this command came through, empty where none was
             found; None where they were not looked for, by force or since nothing is dropped.
+        warnings: what it drops of the interface's own addresses that was not dropped before.
     """
 
     ruleset: Ruleset
     connections: tuple[Connection, ...] | None
+    warnings: tuple[Mistake, ...]
 
 
 def read_counted(interface: Interface) -> CountedRuleset | None:
@@ -209,16 +212,18 @@ def _replace(
     *,
     force: bool,
 ) -> Applied:
-    from xdpctl.datapath.lockout import check_ruleset  # noqa: PLC0415 - for those who change rules
+    # For those who change rules.
+    from xdpctl.datapath.lockout import check_ruleset, own_address_warnings  # noqa: PLC0415
 
     connections = None if force else check_ruleset(interface, running, ruleset)
+    warnings = own_address_warnings(interface, ruleset, running)
     content = content_of(ruleset, program)
     with (
         explained(interface.name),
         loaded_program(content=content, successor_of=program) as loaded,
     ):
         swap(interface, mode, loaded.fd, program.fd)
-    return Applied(ruleset, connections)
+    return Applied(ruleset, connections, warnings)
 
 
 def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Content:

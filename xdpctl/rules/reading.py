@@ -15,6 +15,7 @@ from xdpctl.rules.notes import Notes
 from xdpctl.rules.readrules import read_rules
 from xdpctl.rules.readsets import Known, read_sets
 from xdpctl.rules.sets import special_space
+from xdpctl.rules.suspicious import dropped_sets
 from xdpctl.rules.tree import Items, Node, Scalar, from_data, parse
 from xdpctl.rules.values import NAME, quoted
 
@@ -143,19 +144,14 @@ def _warn_of_sets(
     notes: Notes, sets: Mapping[str, tuple[Node, NamedSet | None]], rules: Collection[Rule]
 ) -> None:
     """Of sets that no rule names, and of special addresses in those whose packets are dropped."""
-    conditions = [
-        (rule, condition)
+    used = {
+        name
         for rule in rules
         for condition in rule.conditions.values()
         if isinstance(condition, Addresses)
-    ]
-    used = {name for _rule, condition in conditions for name in condition.sets}
-    dropped = {
-        name
-        for rule, condition in conditions
-        if rule.action is Action.DROP and not condition.negated
         for name in condition.sets
     }
+    dropped = dropped_sets(rules)
     for name, (node, made) in sets.items():
         if name not in used:
             notes.warning(node, f"no rule names set {quoted(name)}")
