@@ -60,6 +60,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(_usage_error(error), session, words)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+    except MemoryError:
+        _fail(XdpctlError("out of memory; nothing was changed"), session, words)
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         _fail(

@@ -95,5 +95,11 @@ def _refused(subject: str, error: BpfError) -> XdpctlError:
             hint="a container, a user namespace or a security module may forbid BPF",
             detail=detail,
         )
+    if error.errno in (errno.ENOMEM, errno.E2BIG):
+        return KernelRefused(
+            f"{subject}: the kernel has no memory for it: {error.strerror} ({error.call})",
+            hint="fewer rules or smaller sets; a control group's memory limit counts, too",
+            detail=detail,
+        )
     reason = error.kernel_reason or error.strerror
     return KernelRefused(f"{subject}: {reason} ({error.call})", detail=detail)

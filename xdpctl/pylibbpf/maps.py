@@ -259,11 +259,14 @@ class MapAccess(ABC):
 
     def mmap(self, *, writable: bool = False) -> mmap_module.mmap:
         """The values of an array map made with F_MMAPABLE, shared with the kernel: a context
-        manager. Elements are value_size bytes rounded up to 8 apart. Raises OSError."""
+        manager. Elements are value_size bytes rounded up to 8 apart. Raises BpfError."""
         length = ((self.info.value_size + 7) & ~7) * self.info.max_entries
         pages = -(-length // mmap_module.PAGESIZE) * mmap_module.PAGESIZE
         access = mmap_module.PROT_READ | (mmap_module.PROT_WRITE if writable else 0)
-        return mmap_module.mmap(self.fd, pages, mmap_module.MAP_SHARED, access)
+        try:
+            return mmap_module.mmap(self.fd, pages, mmap_module.MAP_SHARED, access)
+        except OSError as error:
+            raise BpfError(error.errno or errno.ENOMEM, "mmap", self._subject) from error
 
     def freeze(self) -> None:
         """Make the map read-only for all of user space, for good. Raises BpfError."""
