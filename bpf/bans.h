@@ -10,6 +10,7 @@
 #define XDPCTL_BANS_H
 
 #include "bits.h"
+#include "clock.h"
 #include "maps.h"
 
 static __always_inline void count_hit(const struct ban_key *key, __u32 bytes)
@@ -49,7 +50,7 @@ __noinline int is_prefix_banned(const struct ban_key *address, __u32 length, __u
 	if (length > 64)
 		key.low = length < 128 ? first_bits(address->low, length - 64) : address->low;
 	ban = bpf_map_lookup_elem(&bans, &key);
-	if (!ban || (ban->expires_ns && ban->expires_ns <= bpf_ktime_get_boot_ns()))
+	if (!ban || (ban->expires_ns && ban->expires_ns <= clock_ns()))
 		return 0;
 	count_hit(&key, bytes);
 	return 1;

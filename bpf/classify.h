@@ -21,7 +21,9 @@
 
 #include "addresses.h"
 #include "bits.h"
+#include "clock.h"
 #include "config.h"
+#include "limit.h"
 #include "maps.h"
 
 #define NO_RULE	     -1
@@ -41,6 +43,7 @@ enum search_row {
 
 struct search {
 	__u64 summary; /* of the words still to be looked at */
+	__u64 now_ns;  /* 0 until somebody has asked */
 	__u32 rows[ROWS_MAX];
 };
 
@@ -54,10 +57,11 @@ static __always_inline __u32 class_at(const struct class_tables *in, __u32 place
 	return place < config.table_values ? in->classes[place] : 0;
 }
 
-/* Fields of a packet on the way to the rows of their groups. */
+/* Fields of a packet on the way to the rows of their groups: what will be the rows are indexes
+ * before, since the stack is short. */
 struct grouping {
 	const struct class_tables *tables;
-	__u32 indexes[GROUPS_MAX];
+	__u32 *indexes; /* GROUPS_MAX */
 };
 
 static __always_inline void add_class(struct grouping *to, enum field field, __u32 class)
@@ -108,7 +112,7 @@ static __always_inline void address_rows(const struct packet *packet, const __u6
 static __always_inline void group_rows(const struct packet *packet, __u32 *rows)
 {
 	__u32 present = packet->present;
-	struct grouping to;
+	struct grouping to = {.indexes = rows};
 	__u32 only = 0;
 
 	to.tables = bpf_map_lookup_elem(&tables, &only);
@@ -193,19 +197,34 @@ static __always_inline void begin_search(const struct packet *packet, struct sea
 			     &search->rows[ROW_DESTINATION_OWN]);
 	group_rows(packet, &search->rows[ROW_GROUPS]);
 	search->summary = matching(search, 0);
+	search->now_ns = 0;
 }
 
-static __always_inline bool has_expired(__u32 number)
+static __always_inline __u64 search_ns(struct search *search)
+{
+	if (!search->now_ns)
+		search->now_ns = clock_ns();
+	return search->now_ns;
+}
+
+/* A rule that has expired, or a limit that the packet is within. */
+static __always_inline bool is_passed_over(const struct packet *packet, struct search *search,
+					   __u32 number)
 {
 	const struct rule *rule = bpf_map_lookup_elem(&rules, &number);
 
-	return rule && rule->expires_ns && rule->expires_ns <= bpf_ktime_get_boot_ns();
+	if (!rule)
+		return false;
+	if (config.expiring && rule->expires_ns && rule->expires_ns <= search_ns(search))
+		return true;
+	return config.limiting && rule->limit &&
+	       is_within(packet, rule->limit - 1, search_ns(search));
 }
 
-/* The first rule of the next word that matches and is in force: LOOK_ON where there is none in that
- * word, NO_RULE after the last. Expired rules are passed over here and not by the loop around it:
+/* The first rule of the next word that matches and is not passed over: LOOK_ON where there is none
+ * in that word, NO_RULE after the last. Rules are passed over here and not by the loop around it:
  * for 568 of those the verifier would have too many jumps to remember (8,192). */
-static __always_inline int next_match(struct search *search)
+static __always_inline int next_match(const struct packet *packet, struct search *search)
 {
 	__u64 word;
 	__u32 at, number;
@@ -218,7 +237,8 @@ static __always_inline int next_match(struct search *search)
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < 64 && word; i++) {
 		number = at * 64 + lowest_bit(word);
-		if (!config.expiring || !has_expired(number))
+		if ((!config.expiring && !config.limiting) ||
+		    !is_passed_over(packet, search, number))
 			return number;
 		word &= word - 1;
 	}
@@ -227,15 +247,15 @@ static __always_inline int next_match(struct search *search)
 
 /* The first word is looked into where the search begins, the others by a function, several at a
  * call of it: a call and its return cost as much as looking into one. */
-__noinline int another_match(struct search *search)
+__noinline int another_match(const struct packet *packet, struct search *search)
 {
 	int number = LOOK_ON;
 
-	if (!search)
+	if (!packet || !search)
 		return NO_RULE;
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < WORDS_A_CALL && number == LOOK_ON; i++)
-		number = next_match(search);
+		number = next_match(packet, search);
 	return number;
 }
 
@@ -252,10 +272,10 @@ __noinline int classify(const struct packet *packet)
 	if (!packet || !config.steps)
 		return NO_RULE;
 	begin_search(packet, &search);
-	number = next_match(&search);
+	number = next_match(packet, &search);
 #pragma clang loop unroll(disable)
 	for (__u32 step = 1; step < config.steps && number == LOOK_ON; step++)
-		number = another_match(&search);
+		number = another_match(packet, &search);
 	return number;
 }
 

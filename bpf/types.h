@@ -49,6 +49,7 @@ enum drop_reason {
 	DROP_REASON_RULE,
 	DROP_REASON_DEFAULT,
 	DROP_REASON_MALFORMED,
+	DROP_REASON_LIMIT,
 	DROP_REASON_BAN,
 	DROP_REASON_ROWS,
 	NOT_DROPPED = DROP_REASON_ROWS,
@@ -88,15 +89,50 @@ struct counters {
 	__u64 sizes[SIZE_ROWS];
 };
 
-/* Twice as many as rules, since the ruleset before this one keeps its own; and the default's. */
-#define RULE_SLOTS (2 * 4096 + 1)
+#define LIMITS_MAX 64
+
+/* Twice as many as rules, and as limits, which have one more for what they drop: the ruleset before
+ * this one keeps its own. And the default's. */
+#define RULE_SLOTS (2 * (4096 + LIMITS_MAX) + 1)
 
 /* What becomes of the packets that a rule matches. */
 struct rule {
-	__u64 expires_ns; /* on CLOCK_BOOTTIME; 0 is never */
-	__u32 slot;	  /* in rule_counts */
-	enum verdict verdict;
-	struct tally baseline; /* for the controller: what the slot had counted before */
+	__u64 expires_ns;     /* on CLOCK_BOOTTIME; 0 is never */
+	__u32 slot;	      /* in rule_counts */
+	enum verdict verdict; /* of a limit: of what is over it */
+	__u32 limit;	      /* 1 + its number in `limits`; 0 for a rule that is none */
+	__u32 unused;
+	struct tally baseline;	       /* for the controller: what the slot had counted before */
+	struct tally dropped_baseline; /* and that of what a limit drops */
+};
+
+/* Times of limits are in sixteenths of a nanosecond on the data plane's clock: 2^64 of them are 36
+ * years. */
+#define LIMIT_TICKS_PER_NS 16
+
+#define LIMIT_KEYS	   8
+
+enum limit_per {
+	LIMIT_PER_ALL,
+	LIMIT_PER_SOURCE,
+	LIMIT_PER_DESTINATION,
+};
+
+/* See limit.h. */
+struct limit {
+	__u64 keys[LIMIT_KEYS]; /* secret, of the hash of addresses */
+	__u64 ticks;		/* `rate` packets, or bytes, take as long as this */
+	__u64 rate;
+	__u64 burst;	    /* in ticks: how far ahead a cell may be */
+	__u64 ipv6_mask[2]; /* high and low half */
+	__u32 ipv4_mask;
+	__u32 first_cell;
+	__u32 cell_mask; /* cells less one: they are a power of two */
+	__u32 slot;	 /* in rule_counts: of what matches */
+	__u32 dropped_slot;
+	enum limit_per per;
+	__u32 by_length; /* bytes are limited, and not packets */
+	__u32 unused;
 };
 
 #define DEFAULT_SLOT 0
@@ -155,7 +191,7 @@ struct ban_index {
 
 enum meta_format {
 	META_MAGIC = 0x78647063, /* "xdpc" */
-	META_SCHEMA_VERSION = 1,
+	META_SCHEMA_VERSION = 2,
 };
 
 /* What was kept of a ruleset: the ids of maps that are bound to the program, and how many bytes of

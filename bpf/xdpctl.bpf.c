@@ -13,10 +13,12 @@
 #include "types.h"
 #include "config.h"
 #include "maps.h"
+#include "clock.h"
 #include "parse.h"
 #include "bans.h"
-#include "classify.h"
 #include "account.h"
+#include "limit.h"
+#include "classify.h"
 
 static __always_inline struct judgement judge(const struct packet *packet, bool rules_present)
 {
@@ -36,6 +38,8 @@ static __always_inline struct judgement judge(const struct packet *packet, bool 
 		return config.drop_by_default
 			       ? (struct judgement){VERDICT_DROP, DROP_REASON_DEFAULT, DEFAULT_SLOT}
 			       : (struct judgement){VERDICT_PASS, NOT_DROPPED, DEFAULT_SLOT};
+	if (config.limiting && rule->limit)
+		return (struct judgement){rule->verdict, DROP_REASON_LIMIT, rule->slot};
 	return (struct judgement){rule->verdict,
 				  rule->verdict == VERDICT_DROP ? DROP_REASON_RULE : NOT_DROPPED,
 				  rule->slot};

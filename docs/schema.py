@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from xdpctl.rules.fields import FIELDS, NO_TAG, Field
-from xdpctl.rules.model import RULES_MAX, Action, Addresses, Flags, Fragment, Icmp, Macs, Numbers
+from xdpctl.rules.limits import CELLS_MAX
+from xdpctl.rules.limits import KEYS as LIMIT_KEYS
+from xdpctl.rules.model import (
+    POLICIES,
+    RULES_MAX,
+    Action,
+    Addresses,
+    Flags,
+    Fragment,
+    Icmp,
+    Macs,
+    Numbers,
+)
 from xdpctl.rules.words import ICMP_PROTOCOLS, TCP_FLAGS
 
 SCHEMA = Path(__file__).parent.parent / "xdpctl" / "data" / "ruleset.schema.json"
@@ -24,6 +36,19 @@ PREFIX = rf"({ADDRESS})(/[0-9]{{1,3}}| *- *({ADDRESS}))?"
 MAC = r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}"
 DURATION = r"([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?"
 TIME = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}[T ][0-9:.]+ ?(Z|[+-][0-9:]+)"
+WHOLE = r"[1-9][0-9]{0,11}"
+LIMIT_VALUES: dict[str, list[dict[str, Any]]] = {
+    "rate": [{"type": "string", "pattern": f"^{WHOLE} ?(/[smh]|[kMG]?bit/s)$"}],
+    "burst": [
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "pattern": f"^{WHOLE}( ?[kM]?B)?$"},
+    ],
+    "per": [{"type": "string", "pattern": f"^(all|(src|dst)(/{WHOLE}(,{WHOLE})?)?)$"}],
+    "cells": [
+        {"enum": [1 << bit for bit in range(CELLS_MAX.bit_length())]},
+        {"enum": [str(1 << bit) for bit in range(CELLS_MAX.bit_length())]},
+    ],
+}
 
 
 def pattern(expression: str) -> dict[str, Any]:
@@ -75,12 +100,17 @@ def values(field: Field) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     action = {"enum": list(map(str, Action))}
+    policy = {"enum": list(map(str, POLICIES))}
     name = pattern(NAME)
     rule = {
         "type": "object",
         "properties": {
             "name": {"description": "made up from the rule where there is none", **name},
             "action": {"description": "what becomes of a packet that the rule matches", **action},
+            **{
+                name: {"description": key.help, "anyOf": LIMIT_VALUES[name]}
+                for name, key in LIMIT_KEYS.items()
+            },
             **{each.name: values(each) for each in FIELDS.values()},
             "expires": {
                 "description": "when the rule ends: a time with its zone, or so long from now",
@@ -89,6 +119,9 @@ def schema() -> dict[str, Any]:
         },
         "required": ["action"],
         "additionalProperties": False,
+        "if": {"properties": {"action": {"const": str(Action.LIMIT)}}},
+        "then": {"required": ["rate"]},
+        "else": {"properties": dict.fromkeys(LIMIT_KEYS, False)},
     }
     prefix = pattern(PREFIX)
     file = {
@@ -103,8 +136,8 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "name": name,
-            "default": {"description": "for packets that no rule matches; pass", **action},
-            "malformed": {"description": "for packets with a broken header; drop", **action},
+            "default": {"description": "for packets that no rule matches; pass", **policy},
+            "malformed": {"description": "for packets with a broken header; drop", **policy},
             "sets": {
                 "description": "addresses under names, inline or from a list file",
                 "type": ["object", "null"],

@@ -13,11 +13,15 @@ from typing import NamedTuple
 
 from tests.packets import IPV4, IPV6
 from xdpctl.rules.fields import FIELDS
+from xdpctl.rules.limits import parse_limit
 from xdpctl.rules.model import (
+    LIMITS_MAX,
+    POLICIES,
     Action,
     Addresses,
     Condition,
     Icmp,
+    Limit,
     NamedSet,
     Numbers,
     Range,
@@ -46,6 +50,12 @@ WORDS = {
     "fragment": ["no", "first", "later"],
 }
 SETS = ("first", "second")
+LIMITS = {
+    "rate": ["1/s", "7/s", "1000/s", "30/m", "3600/h", "100000000/s", "8kbit/s", "10Mbit/s"],
+    "burst": ["1", "2", "10"],
+    "per": ["all", "src", "dst", "src/24", "dst/56", "src/1,128", "dst/32,1"],
+    "cells": ["1", "2", "64", "4096"],
+}
 NOW = 1_800_000_000
 """When rules have expired or not, in Unix time."""
 
@@ -96,10 +106,12 @@ def ruleset(random: Random, rules: int) -> Ruleset:
     """Every combination of fields, also those that a file may not have for being impossible. Of
     many rules an early one matches nearly everything: see `deep_ruleset`."""
 
+    limited = limited_rules(random, rules)
+
     def rule(number: int) -> Rule:
         fields = random.sample(list(FIELDS), random.choice([0, 1, 1, 2, 2, 3, 5]))
         conditions = {name: made for name in fields if (made := condition(random, name))}
-        return Rule(f"r{number}", random.choice(list(Action)), conditions, expiry(random))
+        return _rule(random, number, conditions, limits=number in limited)
 
     return _ruleset(random, [rule(number) for number in range(rules)])
 
@@ -108,6 +120,7 @@ def deep_ruleset(random: Random, rules: int) -> Ruleset:
     """So narrow rules that a frame meant for one of them seldom finds another before it, wherever
     it stands: prefixes of a few hosts, and few ports, with now and then one more field."""
     more = ["sport", "flags", "ttl", "dscp", "vlan", "fragment", "length"]
+    limited = limited_rules(random, rules)
 
     def rule(number: int) -> Rule:
         bits = random.choice([32, 128])
@@ -119,9 +132,42 @@ def deep_ruleset(random: Random, rules: int) -> Ruleset:
         if random.random() < 0.2 and (made := condition(random, name := random.choice(more))):
             conditions[name] = made
         ordered = {name: conditions[name] for name in FIELDS if name in conditions}
-        return Rule(f"r{number}", random.choice(list(Action)), ordered, expiry(random))
+        return _rule(random, number, ordered, limits=number in limited)
 
     return _ruleset(random, [rule(number) for number in range(rules)])
+
+
+def limited_rules(random: Random, rules: int) -> set[int]:
+    """Which of the rules limit: none in half of all rulesets, up to as many as there can be."""
+    most = min(rules, LIMITS_MAX)
+    return set(random.sample(range(rules), random.choice([0, 0, most // 4, most])))
+
+
+def limit(random: Random) -> Limit:
+    texts = {key: random.choice(values) for key, values in LIMITS.items()}
+    if texts["rate"].endswith("bit/s"):
+        texts["burst"] = random.choice(["1B", "200B", "15kB"])
+    if texts["per"] == "all":
+        del texts["cells"]
+    if random.random() < 0.2:
+        del texts["burst"]
+    return parse_limit(texts)
+
+
+def _rule(
+    random: Random, number: int, conditions: Mapping[str, Condition], *, limits: bool
+) -> Rule:
+    what = (Action.LIMIT, limit(random)) if limits else (random.choice(POLICIES), None)
+    return Rule(f"r{number}", what[0], conditions, expiry(random), what[1])
+
+
+def moments(random: Random, count: int) -> list[int]:
+    """Times in nanoseconds from NOW: some together, some so far apart that buckets fill."""
+    times = [0]
+    while len(times) < count:
+        gap = random.choice([0, 0, 1, 10**3, 10**6, 10**8, 10**9])
+        times.append(times[-1] + random.randrange(gap + 1))
+    return times
 
 
 def expiry(random: Random) -> int | None:
@@ -144,8 +190,8 @@ def narrow_ports(random: Random) -> str:
 def _ruleset(random: Random, rules: Sequence[Rule]) -> Ruleset:
     return Ruleset(
         "test",
-        default=random.choice(list(Action)),
-        malformed=random.choice(list(Action)),
+        default=random.choice(POLICIES),
+        malformed=random.choice(POLICIES),
         sets=tuple(named_set(random, name) for name in SETS),
         rules=tuple(rules),
     )

@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.policies import PORTS_MAX, TCP, FiveFields, Flow, PortRange
+from xdpctl.rules.limits import CELLS_MAX
 
 SET = "listed"
 DEVICE = "eth0"
+RATE, BURST = 1000, 100
+"""Packets a second, and packets at once, of a limit per source."""
+EXPIRY_S = 120
+"""When iptables forgets a source."""
 
 _PROTOCOLS = {6: "tcp", 17: "udp"}
 _FRAME_BYTES_MIN = 64
@@ -44,8 +49,24 @@ def _xdpctl_rule(rule: FiveFields) -> dict[str, Any]:
     return entry
 
 
+def xdpctl_limit(sources: int) -> dict[str, Any]:
+    """Each source by itself. With four times as many cells or more, four in five have their own."""
+    cells = 1 << (4 * sources - 1).bit_length()
+    return {
+        "action": "limit",
+        "rate": f"{RATE}/s",
+        "burst": BURST,
+        "per": "src",
+        "cells": min(cells, CELLS_MAX),
+    }
+
+
 def nft_file(
-    rules: Iterable[FiveFields], *, prefixes: Path | None = None, default: str = "accept"
+    rules: Iterable[FiveFields],
+    *,
+    prefixes: Path | None = None,
+    default: str = "accept",
+    sources: int = 0,
 ) -> str:
     """IPv4. A chain at the ingress of the device, the earliest that nft has."""
     lines = ["table netdev bench {"]
@@ -53,8 +74,14 @@ def nft_file(
         elements = ", ".join(prefixes.read_text(encoding="ascii").split())
         lines.append(f"set {SET} {{ type ipv4_addr; flags interval; auto-merge")
         lines.append(f"elements = {{ {elements} }}\n}}")
+    if sources:
+        size = 2 * sources
+        lines.append(f"set sources {{ type ipv4_addr; size {size}; flags dynamic; }}")
     lines.append("chain ingress {")
     lines.append(f"type filter hook ingress device {DEVICE} priority 0; policy {default};")
+    if sources:
+        limit = f"limit rate over {RATE}/second burst {BURST} packets"
+        lines.append(f"add @sources {{ ip saddr {limit} }} counter drop")
     if prefixes is not None:
         lines.append(f"ip saddr @{SET} counter drop")
     lines += [f"{_nft_rule(rule)} counter drop" for rule in rules]
@@ -73,10 +100,21 @@ def _nft_rule(rule: FiveFields) -> str:
 
 
 def iptables_file(
-    rules: Iterable[FiveFields], *, with_set: bool = False, default: str = "ACCEPT"
+    rules: Iterable[FiveFields],
+    *,
+    with_set: bool = False,
+    default: str = "ACCEPT",
+    sources: int = 0,
 ) -> str:
     """IPv4. For `iptables-restore`; the chain is PREROUTING of `raw`, the earliest that it has."""
     lines = ["*raw", f":PREROUTING {default} [0:0]", ":OUTPUT ACCEPT [0:0]"]
+    if sources:
+        table = f"--hashlimit-htable-size {sources} --hashlimit-htable-max {2 * sources}"
+        lines.append(
+            "-A PREROUTING -m hashlimit --hashlimit-name sources --hashlimit-mode srcip"
+            f" --hashlimit-above {RATE}/second --hashlimit-burst {BURST} {table}"
+            f" --hashlimit-htable-expire {EXPIRY_S * 1000} -j DROP"
+        )
     if with_set:
         lines.append(f"-A PREROUTING -m set --match-set {SET} src -j DROP")
     lines += [f"-A PREROUTING {_iptables_rule(rule)} -j DROP" for rule in rules]

@@ -33,15 +33,17 @@ _WORDS = 3
 class Flood(contextlib.AbstractContextManager["Flood"]):
     """FRAMES frames of IPv4 and UDP, of one length, with the same MAC addresses."""
 
-    def __init__(self, folder: Path, frames: Sequence[bytes]) -> None:
-        """Fewer frames are repeated."""
+    def __init__(self, folder: Path, frames: Sequence[bytes], sources: int = 0) -> None:
+        """Fewer frames are repeated. With `sources`, so many addresses take turns in them."""
         self._path = compile_object(folder, "flood")
         self._frames = frames
+        self._sources = sources
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
             self._object = undo.enter_context(Object.open(self._path))
+            self._object.rodata.sources = self._sources
             self._object.load()
             self._object.maps.frames.update_batch(
                 (i, {"words": _words(self._frames[i % len(self._frames)])}) for i in range(FRAMES)

@@ -41,7 +41,7 @@ class Contest(NamedTuple):
 
 def live(folder: Path, rounds: int, prefixes: int, available: Collection[str]) -> Costs:
     """The figures of all setups whose commands are available, by `TRAFFIC, SETUP`."""
-    contests = [_with_sets(folder, prefixes), _hard(folder)]
+    contests = [_with_sets(folder, prefixes), _hard(folder), _limited(folder, prefixes)]
     with Lab() as lab, ExitStack() as stack:
         bench = _Bench(lab, stack)
         for contest in contests:
@@ -77,6 +77,16 @@ def _hard(folder: Path) -> Contest:
     )
 
 
+def _limited(folder: Path, sources: int) -> Contest:
+    """Each source is within its limit, so that what is known of it changes with each packet."""
+    flow = Flow(4, 0x0A000000, 0xC0000202, UDP, 40000, 53)
+    return Contest(
+        Drops(folder, (), None, 0, all=True, sources=sources),
+        {"sources": _frames([flow])},
+        ("bare drop", "xdpctl", "nft", "iptables-legacy", "iptables-nft"),
+    )
+
+
 def _frames(flows: Sequence[Flow]) -> list[bytes]:
     return [frame_of(flow, _RECEIVER_MAC, _SENDER_MAC) for flow in flows]
 
@@ -101,7 +111,8 @@ class _Bench:
         )
         SETUPS[name].install(receiver, contest.drops)
         for traffic, frames in contest.traffic.items():
-            flood = self._stack.enter_context(Flood(contest.drops.folder, frames))
+            flooding = Flood(contest.drops.folder, frames, contest.drops.sources)
+            flood = self._stack.enter_context(flooding)
             measure = partial(flood.packet_ns, self._sender, link.left.name, receiver, DEVICE)
             self._measures[f"{traffic}, {name}"] = measure
         self._checks.append(partial(self._require_nothing_passed, name, receiver))

@@ -12,8 +12,8 @@ from netns_lab import Host
 from tests.bench.dialects import linear_rules, xdpctl_file
 from tests.bench.policies import FiveFields
 from tests.bench.prefixes import Prefixes
+from xdpctl.datapath.contents import content_of
 from xdpctl.datapath.loading import loaded_program
-from xdpctl.datapath.rulesets import content_of
 from xdpctl.pylibbpf import Map, Object, Program, xdp
 from xdpctl.pylibbpf.clang import compile_file
 from xdpctl.pylibbpf.programs import ProgramAccess

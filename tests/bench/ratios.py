@@ -62,6 +62,7 @@ def _wanted() -> Iterator[Wanted]:
     yield from _of_sets()
     yield from _of_lookups()
     yield from _live()
+    yield from _limits()
     yield from _of_processes()
 
 
@@ -134,6 +135,14 @@ def _live() -> Iterator[Wanted]:
     for peer in ("nft", "iptables-legacy", "iptables-nft"):
         yield Wanted(f"live, from a set: packets/s to those of {peer}", 3, False, "",
             lambda d, k, peer=peer: _live_ns(d, k, f"set, {peer}") / _live_ns(d, k, ours)
+        )  # fmt: skip
+
+
+def _limits() -> Iterator[Wanted]:
+    ours = "sources, xdpctl"
+    for peer in ("nft", "iptables-legacy", "iptables-nft"):
+        yield Wanted(f"live, a limit per source: packets/s to those of {peer}", 2, False, "",
+            lambda d, k, peer=peer: _live_ns(d, k, f"sources, {peer}") / _live_ns(d, k, ours)
         )  # fmt: skip
 
 

@@ -81,7 +81,12 @@ def _packet_tables(costs: Document) -> Iterator[Table]:
 
 
 def _live_table(costs: Document) -> Table:
-    traffics = {"set": "by a set", "rules": "by a rule", "hosts x ports": "64 hosts x 64 ports"}
+    traffics = {
+        "set": "by a set",
+        "rules": "by a rule",
+        "hosts x ports": "64 hosts x 64 ports",
+        "sources": "a limit per source",
+    }
     header = [f"{title}, {unit}" for title in traffics.values() for unit in ("ns", "Mpps")]
     rows = []
     for setup in dict.fromkeys(name.split(", ", 1)[1] for name in costs):

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netns_lab import Host
-from tests.bench.dialects import DEVICE, ipset_file, iptables_file, nft_file, xdpctl_file
+from tests.bench.dialects import (
+    DEVICE,
+    ipset_file,
+    iptables_file,
+    nft_file,
+    xdpctl_file,
+    xdpctl_limit,
+)
 from tests.bench.policies import FiveFields
 from tests.bench.programs import compiled_program, load_xdp_filter
 from xdpctl.pylibbpf import xdp
@@ -30,6 +37,8 @@ class Drops(NamedTuple):
     set_count: int
     all: bool
     """Whether what matches nothing is dropped as well."""
+    sources: int = 0
+    """Of how many each is limited by the first rule, to more than it sends."""
 
 
 class Setup(NamedTuple):
@@ -55,15 +64,17 @@ def _install_xdp_filter(host: Host, drops: Drops) -> None:
 def _install_xdpctl(host: Host, drops: Drops) -> None:
     path = drops.folder / "rules.yaml"
     default = "drop" if drops.all else "pass"
-    text = xdpctl_file(drops.rules, prefixes=drops.prefixes, default=default)
+    limits = [xdpctl_limit(drops.sources)] if drops.sources else []
+    text = xdpctl_file([*limits, *drops.rules], prefixes=drops.prefixes, default=default)
     path.write_text(text, encoding="utf-8")
-    host.run([XDPCTL, "attach", DEVICE, "--mode", "driver", "--rules", path])
+    host.run([XDPCTL, "attach", DEVICE, "--mode", "driver", "--rules", path, "--force"])
 
 
 def _install_nft(host: Host, drops: Drops) -> None:
     path = drops.folder / "rules.nft"
     default = "drop" if drops.all else "accept"
-    path.write_text(nft_file(drops.rules, prefixes=drops.prefixes, default=default))
+    text = nft_file(drops.rules, prefixes=drops.prefixes, default=default, sources=drops.sources)
+    path.write_text(text)
     host.run(["nft", "-f", path])
 
 
@@ -72,7 +83,12 @@ def _install_iptables(command: str) -> Callable[[Host, Drops], None]:
         if drops.prefixes is not None:
             host.run(["ipset", "restore"], input=ipset_file(drops.prefixes, drops.set_count))
         default = "DROP" if drops.all else "ACCEPT"
-        text = iptables_file(drops.rules, with_set=drops.prefixes is not None, default=default)
+        text = iptables_file(
+            drops.rules,
+            with_set=drops.prefixes is not None,
+            default=default,
+            sources=drops.sources,
+        )
         host.run([f"{command}-restore"], input=text)
 
     return install

@@ -14,7 +14,7 @@ from tests.address_tables import classes_of, in_kernel, kernel_classes, set_root
 from tests.bpf.conftest import errno_of
 from tests.compilers import ADDRESSES, built_by, installed_compilers
 from tests.intervals import BITS, SHAPES, Interval, class_of, compiled, cut, edges, scattered
-from xdpctl.pylibbpf import Object
+from xdpctl.pylibbpf import BpfError, Object
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -74,7 +74,8 @@ def test_a_frozen_table_serves_the_next_program_unchanged(built: Path, version: 
         following.maps[f"ipv{version}_table"].reuse_fd(table.fd)
         following.load()
         assert errno_of(table.update, 0, bytes(64)) == errno.EPERM
-        with pytest.raises(PermissionError):
+        with pytest.raises(BpfError) as refused:
             table.mmap(writable=True)
+        assert refused.value.errno == errno.EPERM
         expected = [class_of(intervals, probe) for probe in probes]
         assert classes_of(following, version, probes) == expected

@@ -6,16 +6,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bpf.judging import judging
-from tests.edges import NOW, deep_ruleset, frame, ruleset
-from xdpctl.rules.model import Action, Ruleset
-from xdpctl.rules.reference import Verdict, judge
+from tests.bpf.cells import cells_by
+from tests.bpf.judging import EPOCH, judging
+from tests.edges import NOW, deep_ruleset, frame, moments, ruleset
+from xdpctl.rules.frame import Packet
+from xdpctl.rules.limitplan import limits_of
+from xdpctl.rules.model import Action, Limit, Ruleset
+from xdpctl.rules.reference import Buckets, Network, Verdict, judge
 
 XDP = {Action.DROP: 1, Action.PASS: 2}
 FRAMES = int(os.environ.get("XDPCTL_FRAMES", "250"))
@@ -24,20 +28,44 @@ FRAMES = int(os.environ.get("XDPCTL_FRAMES", "250"))
 Make = Callable[[Random, int], Ruleset]
 
 
-def agree(rules: Ruleset, frames: list[bytes]) -> None:
-    """Each frame's verdict, and how many frames each rule, the default and each reason had."""
-    with judging(rules) as kernel:
+def agree(rules: Ruleset, frames: list[bytes], times: list[int] | None = None) -> None:
+    """Each frame's verdict, and how many frames each rule, the default and each reason had.
+
+    Args:
+        times: when the frames come, in nanoseconds from NOW.
+    """
+    limits = limits_of(rules.rules)
+    with judging(rules, injected_clock=True) as kernel:
+        buckets = CountingBuckets(cells_by(kernel.keys_of_limits(), limits))
+        dropped: Counter[str] = Counter()
         expected: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
-        for each in frames:
-            verdict = judge(rules, each, NOW)
+        for each, after_ns in zip(frames, times or [0] * len(frames), strict=True):
+            kernel.set_clock((NOW - EPOCH) * 10**9 + after_ns)
+            verdict = judge(rules, each, NOW + Fraction(after_ns, 10**9), buckets)
             assert kernel.run(each) == XDP[verdict.action], explained(rules, each, verdict)
             if verdict.reason != "malformed":
                 expected[verdict.rule or "default"] += 1
             if verdict.action is Action.DROP:
                 reasons[verdict.reason] += 1
-        assert kernel.packets_by_rule() == expected
+            if verdict.reason == "limit":
+                dropped[verdict.rule or ""] += 1
+        assert kernel.packets_by_rule() == expected + buckets.within
+        assert kernel.dropped_by_limit() == dropped
         assert kernel.drop_reasons() == reasons
+
+
+class CountingBuckets(Buckets):
+    """Attributes: within: the packets that each limit let through."""
+
+    def __init__(self, cell_of: Callable[[str, Network], int]) -> None:
+        super().__init__(cell_of)
+        self.within: Counter[str] = Counter()
+
+    def take(self, name: str, limit: Limit, packet: Packet, now: float | Fraction) -> bool:
+        taken = super().take(name, limit, packet, now)
+        self.within[name] += taken
+        return taken
 
 
 def explained(rules: Ruleset, frame_: bytes, verdict: Verdict) -> str:
@@ -53,7 +81,7 @@ def explained(rules: Ruleset, frame_: bytes, verdict: Verdict) -> str:
 )
 def test_small_rulesets(random: Random, make: Make, count: int) -> None:
     rules = make(random, count)
-    agree(rules, [frame(random, rules) for _ in range(FRAMES)])
+    agree(rules, [frame(random, rules) for _ in range(FRAMES)], moments(random, FRAMES))
 
 
 @pytest.mark.parametrize(
@@ -71,4 +99,4 @@ def test_large_rulesets(
 ) -> None:
     random = Random(f"{count} {request.config.getoption('--hypothesis-seed')}")
     rules = make(random, count)
-    agree(rules, [frame(random, rules) for _ in range(frames)])
+    agree(rules, [frame(random, rules) for _ in range(frames)], moments(random, frames))

@@ -10,9 +10,9 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
+from xdpctl.datapath.contents import content_of
 from xdpctl.datapath.loading import loaded_program
 from xdpctl.datapath.program import RunningProgram
-from xdpctl.datapath.rulesets import content_of
 from xdpctl.datapath.slots import choose_slots, read_stored
 from xdpctl.pylibbpf import ObjectProgram
 from xdpctl.rules.model import NamedSet, Rule, Ruleset

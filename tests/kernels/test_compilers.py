@@ -10,7 +10,7 @@ import pytest
 
 from tests.bpf.test_classifier import agree
 from tests.compilers import XDPCTL, built_by, installed_compilers
-from tests.edges import deep_ruleset, frame, ruleset
+from tests.edges import deep_ruleset, frame, moments, ruleset
 from xdpctl.datapath import loading
 from xdpctl.rules.model import Ruleset
 
@@ -26,4 +26,4 @@ def test_verdicts_and_matched_rules_are_those_of_the_reference_model(
     monkeypatch.setattr(loading, "BPF_OBJECT", str(built_by(compiler, XDPCTL)))
     random = Random(rules)
     made = make(random, rules)
-    agree(made, [frame(random, made) for _ in range(250)])
+    agree(made, [frame(random, made) for _ in range(250)], moments(random, 250))

@@ -16,7 +16,8 @@ from netns_lab import Lab
 from tests.bpf.counting import PASS, bench
 from tests.bpf.test_classifier import agree
 from tests.bpf.test_expiry import expired_ones_are_passed_over
-from tests.edges import deep_ruleset, frame, ruleset
+from tests.bpf.test_limits import sixty_four_limits_are_met_in_turn
+from tests.edges import deep_ruleset, frame, moments, ruleset
 from tests.oracle import parse
 from tests.packets import PACKETS
 from xdpctl.datapath.hook import RequestedMode, attach, detach, occupants
@@ -67,11 +68,15 @@ def test_verdicts_and_matched_rules_are_those_of_the_reference_model(
     """A compiler or verifier may get one wrong and load all the same."""
     random = Random(rules)
     made = make(random, rules)
-    agree(made, [frame(random, made) for _ in range(250)])
+    agree(made, [frame(random, made) for _ in range(250)], moments(random, 250))
 
 
 def test_any_number_of_rules_may_expire() -> None:
     expired_ones_are_passed_over(4095)
+
+
+def test_any_number_of_limits_may_be_met() -> None:
+    sixty_four_limits_are_met_in_turn()
 
 
 def assert_counted(snapshot: Snapshot, frames: list[bytes]) -> None:

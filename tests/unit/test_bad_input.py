@@ -68,7 +68,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "UTF-16": (text("name: a".encode("utf-16")), "f: not a text file (it has a NUL byte)"),
     "nothing in it": (text(""), "f:1:1: the file is empty"),
     "CR only": (text("name: a\rrules:\r- {action: drop}\r- {action: dorp}\r"),
-                'f:4:12: action: "dorp" is not drop or pass: did you mean "drop"?'),
+                'f:4:12: action: "dorp" is not drop, pass or limit: did you mean "drop"?'),
     "duplicate keys": (text("rules: []\nname: a\nrules: []\n"),
                        'f:3:1: "rules" is here twice, first in line 1'),
     "tag": (text("name: !!python/object/apply:os.system [id]\n"),

@@ -29,14 +29,48 @@ PORTS_WHY = "only TCP, UDP, UDP-Lite, SCTP and DCCP have ports"
 ICMP_WHY = "only ICMP (icmp) and ICMPv6 (ipv6-icmp) have types"
 
 RULES = [
-    ("{}", '3: a rule needs an action: drop or pass'),
+    ("{}", '3: a rule needs an action: drop, pass or limit'),
     ("", '2: a rule is a mapping of keys to values, not one value'),
     ("[]", '3: a rule is a mapping of keys to values, not a list'),
     ("drop", '3: a rule is a mapping of keys to values, not one value'),
-    ("{action: dorp}", '12: action: "dorp" is not drop or pass: did you mean "drop"?'),
-    ("{action: accept}", '12: action: "accept" is not drop or pass: did you mean "pass"?'),
-    ("{action: DROP}", '12: action: "DROP" is not drop or pass: did you mean "drop"?'),
-    ("{action: limit}", '12: action: "limit" is not drop or pass'),
+    ("{action: dorp}", '12: action: "dorp" is not drop, pass or limit: did you mean "drop"?'),
+    ("{action: accept}", '12: action: "accept" is not drop, pass or limit: did you mean "pass"?'),
+    ("{action: DROP}", '12: action: "DROP" is not drop, pass or limit: did you mean "drop"?'),
+    ("{action: limit}", "3: a limit needs a rate, such as 1000/s or 10Mbit/s"),
+    ("{action: drop, rate: 1/s}", "24: rate: only a rule with action: limit has it"),
+    ("{action: limit, rate: }", "25: rate: the value is missing"),
+    ("{action: limit, rate: [1/s]}", "25: rate: expected one value, not a list"),
+    ("{action: limit, rate: 1000}",
+     '25: rate: "1000" is not a rate such as 1000/s, 10/m or 10Mbit/s'),
+    ("{action: limit, rate: 10Mb/s}",
+     '25: rate: "10Mb/s" is not a rate such as 1000/s, 10/m or 10Mbit/s'),
+    ("{action: limit, rate: 0/s}",
+     '25: rate: "0/s" lets nothing through: action: drop does that'),
+    ("{action: limit, rate: 100000001/s}",
+     '25: rate: "100000001/s" is more than 100,000,000 packets'),
+    ("{action: limit, rate: 401Gbit/s}",
+     '25: rate: "401Gbit/s" is more than 400,000,000,000 bit/s'),
+    ("{action: limit, rate: 1/s, burst: 0}", '37: burst: "0" lets nothing through'),
+    ("{action: limit, rate: 1/s, burst: 1kB}",
+     '37: burst: "1kB" is not a number of packets, such as 200'),
+    ("{action: limit, rate: 1Mbit/s, burst: 10}",
+     '41: burst: "10" is not a number of bytes, such as 64kB, where the rate is of bits'),
+    ("{action: limit, rate: 1/h, burst: 8761}",
+     '37: burst: "8761" takes more than a year at this rate'),
+    ("{action: limit, rate: 1/s, per: source}",
+     '35: per: "source" is none of all, src, dst, src/24, dst/24,56 and the like'),
+    ("{action: limit, rate: 1/s, per: src/0}",
+     '35: per: "src/0": a length of IPv4 is 1 to 32 here'),
+    ("{action: limit, rate: 1/s, per: src/129}",
+     '35: per: "src/129": a length of IPv6 is 1 to 128 here'),
+    ("{action: limit, rate: 1/s, per: 'src/33,64'}",
+     '35: per: "src/33,64": a length of IPv4 is 1 to 32 here'),
+    ("{action: limit, rate: 1/s, cells: 64}",
+     "37: cells: only a limit per src or dst has several"),
+    ("{action: limit, rate: 1/s, per: src, cells: 1000}",
+     "47: cells: 1000 is no power of two: did you mean 512 or 1024?"),
+    ("{action: limit, rate: 1/s, per: src, cells: 33554432}",
+     '47: cells: "33554432" is not a number of 1 to 16,777,216'),
     ("{action: [drop]}", "12: action: expected one value, not a list"),
     ("{action: }", "12: action: the value is missing"),
     ("{action: drop, dprot: 1}", '18: unknown key "dprot": did you mean "dport"?'),
@@ -144,6 +178,7 @@ def test_what_can_match_is_no_mistake(rule: str) -> None:
         ("rules: []\nrules: []", ['f:2:1: "rules" is here twice, first in line 1']),
         ("rules: {}", ["f:1:8: rules is a list, not a mapping"]),
         ("default: deny", ['f:1:10: default: "deny" is not drop or pass: did you mean "drop"?']),
+        ("default: limit", ['f:1:10: default: "limit" is not drop or pass']),
         ("malformed: no", ['f:1:12: malformed: "no" is not drop or pass']),
         ("policy: drop", ['f:1:1: unknown key "policy": did you mean "default"?']),
         ("name: [a]", ["f:1:7: name: expected one value, not a list"]),
@@ -202,7 +237,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
         'f:2:12: "1.2.3" is not an IPv4 or IPv6 address',
         "f:2:30: file: /nowhere/none.netset: no such file or directory",
         'f:4:36: dport: "70000" is outside 0-65535',
-        'f:5:12: action: "dorp" is not drop or pass: did you mean "drop"?',
+        'f:5:12: action: "dorp" is not drop, pass or limit: did you mean "drop"?',
         'f:5:23: src: there is no set "c": did you mean "a"?',
     ]
 
@@ -220,7 +255,10 @@ def test_fifty_mistakes_are_shown_and_the_rest_counted() -> None:
         read_text("rules:\n" + "- {}\n" * 60, "f", NOW)
     lines = caught.value.message.splitlines()
     assert len(caught.value.mistakes) == 60
-    assert lines[49:] == ["f:51:3: a rule needs an action: drop or pass", "and 10 more mistakes"]
+    assert lines[49:] == [
+        "f:51:3: a rule needs an action: drop, pass or limit",
+        "and 10 more mistakes",
+    ]
 
 
 def test_reading_ends_at_a_thousand_mistakes() -> None:

@@ -114,8 +114,8 @@ def _start_with(
         print_warnings,
         ssh_document,
     )
+    from xdpctl.datapath.contents import content_of  # noqa: PLC0415
     from xdpctl.datapath.lockout import check_ruleset, own_address_warnings  # noqa: PLC0415
-    from xdpctl.datapath.rulesets import content_of  # noqa: PLC0415
     from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
     reading = read_ruleset(file, time.time())

@@ -21,10 +21,17 @@ from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
 from xdpctl.rules.fields import FIELDS
+from xdpctl.rules.limits import KEYS as LIMIT_KEYS
 
 
 def _field_options(function: Any) -> Any:
-    """An option for each field of a rule, named as in the file."""
+    """An option for each field of a rule and each key of a limit, named as in the file."""
+    for name, key in reversed([*LIMIT_KEYS.items()]):
+        function = click.option(
+            f"--{name}",
+            metavar=key.metavar,
+            help=f"{key.help[0].upper()}{key.help[1:]}; as {' or '.join(key.examples[:4])}.",
+        )(function)
     for field in reversed([*FIELDS.values()]):
         function = click.option(
             f"--{field.name.replace('_', '-')}",
@@ -41,12 +48,12 @@ def _field_options(function: Any) -> Any:
     name="add",
     short_help="Add a rule.",
     examples=(
-        "xdpctl rule add eth0 drop --src 192.0.2.0/24 --proto tcp --dport 23",
-        "xdpctl rule add eth0 pass --src @office --before drop-3f9a --for 10m",
+        "xdpctl rule add eth0 drop --src @office --dport 23 --before ssh --for 10m",
+        "xdpctl rule add eth0 limit --proto udp --dport 53 --rate 1000/s --per src",
     ),
 )
 @interface_argument()
-@click.argument("action", metavar="drop|pass", type=click.Choice(["drop", "pass"]))
+@click.argument("action", metavar="drop|pass|limit", type=click.Choice(["drop", "pass", "limit"]))
 @_field_options
 @click.option("--name", metavar="NAME", help="Its name [default: made up, the same for the same].")
 @click.option("--before", metavar="RULE", help="Ahead of this one [default: behind the last].")
@@ -62,11 +69,16 @@ def command(
     before: str | None,
     lifetime: str | None,
     force: bool,
+    rate: str | None,
+    burst: str | None,
+    per: str | None,
+    cells: str | None,
     **fields: tuple[str, ...],
 ) -> None:
     """Add a rule behind the last one, or ahead of another. A value may be a list with commas, or
     the option given several times: any of them matches. With ! before the first, none of them
-    does. All options together have to match. Refused as `apply` is, without --force.
+    does. All options together have to match. A limit drops what is over its rate; what is within
+    goes on to the next rule. Refused as `apply` is, without --force.
     """
     from dataclasses import replace  # noqa: PLC0415
 
@@ -80,6 +92,8 @@ def command(
     wanted: dict[str, Any] = {"action": action}
     wanted |= {"name": name} if name else {}
     wanted |= {"expires": lifetime} if lifetime else {}
+    limit = {"rate": rate, "burst": burst, "per": per, "cells": cells}
+    wanted |= {key: value for key, value in limit.items() if value is not None}
     wanted |= {key: _value(key, values) for key, values in fields.items() if values}
     added: list[Rule] = []
     notes: list[Any] = []

@@ -50,8 +50,8 @@ def command(
     count: int | None,
 ) -> None:
     """Show the rules on an interface in their order, with the packets and bytes that each has
-    decided on since it was applied or reset; with --watch again and again, and with rates. It is
-    all read from the kernel.
+    matched since it was applied or reset, and for a limit what of it was dropped; with --watch
+    again and again, and with rates. It is all read from the kernel.
     """
     from xdpctl.datapath import rulesets  # noqa: PLC0415
 
@@ -136,7 +136,18 @@ def _document(interface: Interface, counted: CountedRuleset | None) -> Document:
         "malformed": stored.malformed,
         "default": {"action": stored.default} | counted.default._asdict(),
         "rules": [
-            {"expires": None} | dict(each.fields) | each.counted._asdict() for each in counted.rules
+            {"expires": None}
+            | dict(each.fields)
+            | each.counted._asdict()
+            | _dropped_document(each.dropped)
+            for each in counted.rules
         ],
         "sets": [set_document(each) for each in stored.sets],
     }
+
+
+def _dropped_document(dropped: Tally | None) -> Document:
+    """Of a limit."""
+    if dropped is None:
+        return {}
+    return {"dropped_packets": dropped.packets, "dropped_bytes": dropped.bytes}

@@ -25,6 +25,7 @@ class _Row(NamedTuple):
     action: str
     conditions: str
     counted: Tally
+    dropped: Tally | None
 
 
 def print_rules(interface: Interface, counted: CountedRuleset) -> None:
@@ -32,10 +33,11 @@ def print_rules(interface: Interface, counted: CountedRuleset) -> None:
     out = console()
     out.print(_heading(interface, counted), style="bold")
     out.print()
-    table = _table()
+    limits = _has_limits(counted)
+    table = _table(limits=limits)
     table.add_column("action, and of which packets", overflow="fold")
     for row in _rows(counted):
-        table.add_row(*_totals(row), printable(f"{row.action} {row.conditions}"))
+        table.add_row(*_totals(row, limits=limits), printable(f"{row.action} {row.conditions}"))
     out.print(table)
 
 
@@ -49,14 +51,15 @@ def print_rules_interval(interval: RulesInterval) -> None:
     wide = out.width >= _WIDE_COLUMNS
     out.print(_heading(interface, counted), style="bold")
     out.print()
-    table = _table()
+    limits = _has_limits(counted)
+    table = _table(limits=limits)
     table.add_column("packets/s", justify="right")
     table.add_column("bits/s", justify="right")
     table.add_column("action, and of which packets" if wide else "action", no_wrap=True)
     for row, recent in zip(_rows(counted), [*interval.rules, interval.default], strict=True):
         rates = (interval.per_second(recent.packets), interval.per_second(recent.bytes * 8))
         says = f"{row.action} {row.conditions}" if wide else row.action
-        table.add_row(*_totals(row), *map(si, rates), printable(says))
+        table.add_row(*_totals(row, limits=limits), *map(si, rates), printable(says))
     out.print(table)
 
 
@@ -64,16 +67,23 @@ def no_rules(interface: Interface) -> str:
     return f"{interface.name}: no rules; it counts, and passes everything"
 
 
-def _table() -> Table:
+def _has_limits(counted: CountedRuleset) -> bool:
+    return any(each.dropped is not None for each in counted.rules)
+
+
+def _table(*, limits: bool) -> Table:
+    """With a column for the packets that limits have dropped of those that they matched."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("rule", overflow="fold", max_width=24)
-    for column in ("packets", "bytes"):
+    for column in ("packets", "bytes", *(["dropped"] if limits else [])):
         table.add_column(column, justify="right")
     return table
 
 
-def _totals(row: _Row) -> tuple[str, str, str]:
-    return printable(row.name), f"{row.counted.packets:,}", f"{row.counted.bytes:,}"
+def _totals(row: _Row, *, limits: bool) -> tuple[str, ...]:
+    dropped = "" if row.dropped is None else f"{row.dropped.packets:,}"
+    totals = printable(row.name), f"{row.counted.packets:,}", f"{row.counted.bytes:,}"
+    return (*totals, dropped) if limits else totals
 
 
 def _heading(interface: Interface, counted: CountedRuleset) -> str:
@@ -88,5 +98,6 @@ def _rows(counted: CountedRuleset) -> Iterable[_Row]:
     for each in counted.rules:
         said = {k: v for k, v in each.fields.items() if k not in ("name", "action")}
         text = rule_text(said) or "everything"
-        yield _Row(str(each.fields["name"]), str(each.fields["action"]), text, each.counted)
-    yield _Row("(default)", counted.stored.default, "all else", counted.default)
+        name, action = str(each.fields["name"]), str(each.fields["action"])
+        yield _Row(name, action, text, each.counted, each.dropped)
+    yield _Row("(default)", counted.stored.default, "all else", counted.default, None)

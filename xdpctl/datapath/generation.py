@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xdpctl.datapath.counters import Tally
+from xdpctl.datapath.limits import NOTHING_KEPT, KeptLimits, LimitEntry
 from xdpctl.pylibbpf import Object, ObjectMap
 
 if TYPE_CHECKING:  # NumPy, which only those need who load a ruleset
@@ -34,15 +35,23 @@ class RuleEntry(NamedTuple):
         slot: where its packets are counted.
         expires_ns: on CLOCK_BOOTTIME; 0 is never.
         baseline: what the slot had counted before.
+        limit: 1 and its number among the limits; 0 for a rule that is none.
+        dropped_baseline: what the slot of what it drops had counted before.
     """
 
     verdict: int
     slot: int
     expires_ns: int = 0
     baseline: Tally = Tally(0, 0)
+    limit: int = 0
+    dropped_baseline: Tally = Tally(0, 0)
 
     def record(self) -> dict[str, Any]:
-        return {**self._asdict(), "baseline": self.baseline._asdict()}
+        baselines = {
+            "baseline": self.baseline._asdict(),
+            "dropped_baseline": self.dropped_baseline._asdict(),
+        }
+        return {**self._asdict(), **baselines}
 
 
 class Generation(NamedTuple):
@@ -50,12 +59,18 @@ class Generation(NamedTuple):
 
     Attributes:
         rules: in their order.
+        limits: in the order of the compiled ones.
+        kept: what of them the program before has.
+        injected_clock: time is what the map `clock` says, for test runs.
     """
 
     compiled: Compiled
     rules: Sequence[RuleEntry]
     drop_malformed: bool
     drop_by_default: bool
+    limits: Sequence[LimitEntry] = ()
+    kept: KeptLimits = NOTHING_KEPT
+    injected_clock: bool = False
 
 
 def configure(obj: Object, generation: Generation | None) -> None:
@@ -63,6 +78,9 @@ def configure(obj: Object, generation: Generation | None) -> None:
 
     Raises BpfError, BtfError.
     """
+    obj.maps.clock.set_autocreate(generation is not None and generation.injected_clock)
+    for map_ in (obj.maps.limits, obj.maps.cells):
+        map_.set_autocreate(generation is not None and bool(generation.limits))
     if generation is None:
         return
     compiled = generation.compiled
@@ -72,6 +90,9 @@ def configure(obj: Object, generation: Generation | None) -> None:
     obj.maps.rows.set_max_entries(len(compiled.rows))
     obj.maps.tables.set_value_size(compiled.tables.nbytes)
     obj.maps.macs.set_max_entries(max(1, len(compiled.macs)))
+    if generation.limits:
+        obj.maps.limits.set_max_entries(len(generation.limits))
+        obj.maps.cells.set_max_entries(compiled.cells)
     for name, table in compiled.address_tables.items():
         obj.maps[name].set_max_entries(len(table.blocks))
         setattr(obj.rodata, f"{name}_root", table.root()._asdict())
@@ -87,6 +108,8 @@ def fill(obj: Object, generation: Generation) -> None:
     for name, table in compiled.address_tables.items():
         write_once(obj.maps[name], table.blocks)
     obj.maps.rules.update_batch((i, each.record()) for i, each in enumerate(generation.rules))
+    if generation.limits:
+        obj.maps.limits.update_batch((i, each.record()) for i, each in enumerate(generation.limits))
     obj.maps.macs.update_batch(
         (mac, {"source": source, "destination": destination})
         for mac, (source, destination) in compiled.macs.items()
@@ -113,6 +136,8 @@ def _config(obj: Object, generation: Generation) -> dict[str, Any]:
         "drop_malformed": int(generation.drop_malformed),
         "drop_by_default": int(generation.drop_by_default),
         "expiring": int(any(each.expires_ns for each in generation.rules)),
+        "limiting": int(bool(generation.limits)),
+        "injected_clock": int(generation.injected_clock),
         "words": compiled.words,
         "steps": compiled.words if generation.rules else 0,
         "groups": len(compiled.groups),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import Generation, configure, fill, write_once
+from xdpctl.datapath.limits import copy_cells
 from xdpctl.datapath.program import (
     PROGRAM_NAME,
     SCHEMA_VERSION,
@@ -79,7 +80,8 @@ def loaded_program(
         _size_maps(obj, content, max_bans)
         if successor_of is not None:
             kept_tables = content.generation.compiled.kept_tables if content else ()
-            for name in (*_HANDED_ON, *kept_tables):
+            kept_cells = ("cells",) if content and content.generation.kept.all else ()
+            for name in (*_HANDED_ON, *kept_tables, *kept_cells):
                 obj.maps[name].reuse_fd(successor_of.map(name).fd)
         obj.load()
         if obj.btf is None or not program.info.btf_id:
@@ -104,7 +106,18 @@ def loaded_program(
                     program.bind_map(map_.fd)
         obj.maps.meta[0] = meta
         program.bind_map(obj.maps.meta.fd)
+        _copy_cells(obj, content, successor_of)
         yield program
+
+
+def _copy_cells(obj: Object, content: Content | None, before: RunningProgram | None) -> None:
+    """As late as can be: what limits let through from now to the swap is not known to the new
+    program."""
+    if content is None or before is None:
+        return
+    kept = content.generation.kept
+    if kept.by_name and not kept.all:
+        copy_cells(obj, content.generation.limits, kept, before.map("cells"))
 
 
 def _size_maps(obj: Object, content: Content | None, max_bans: int | None) -> None:

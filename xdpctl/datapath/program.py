@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import reduce
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from xdpctl.datapath.counters import Counters, RowNames, Tally
 from xdpctl.pylibbpf import (
@@ -29,7 +29,7 @@ from xdpctl.pylibbpf import (
 from xdpctl.pylibbpf.btf import Kind
 from xdpctl.pylibbpf.fd import Owner
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The META_SCHEMA_VERSION of bpf/types.h that this code understands."""
 
 STORED_BLOCK_BYTES = 4096
@@ -44,6 +44,13 @@ _RACES_MAX = 5  # how often another program may come between the query and the l
 
 class NotOursError(Exception):
     """The program was not loaded by xdpctl, or by a version that this one does not understand."""
+
+
+class Baselines(NamedTuple):
+    """Of what a rule matches, and of what it drops if it is a limit."""
+
+    matched: Tally
+    dropped: Tally
 
 
 class RunningProgram(Owner):
@@ -149,11 +156,14 @@ class RunningProgram(Owner):
             raise NotOursError("the program has no rules")
         return self._stack.enter_context(Map.from_id(kept["rules"], self._btf))
 
-    def kept_baselines(self, which: str = "ruleset") -> list[Tally]:
+    def kept_baselines(self, which: str = "ruleset") -> list[Baselines]:
         """What the slots of its rules had counted before. Raises NotOursError, BpfError."""
         try:
             return [
-                Tally(each.baseline.packets, each.baseline.bytes)
+                Baselines(
+                    Tally(each.baseline.packets, each.baseline.bytes),
+                    Tally(each.dropped_baseline.packets, each.dropped_baseline.bytes),
+                )
                 for _, each in sorted(self.kept_rules(which).lookup_batch(), key=itemgetter(0))
             ]
         except AttributeError:

@@ -13,19 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xdpctl.datapath.contents import content_of
 from xdpctl.datapath.counters import Tally
-from xdpctl.datapath.generation import DEFAULT_SLOT, Generation, RuleEntry
+from xdpctl.datapath.generation import DEFAULT_SLOT
 from xdpctl.datapath.hook import swap
 from xdpctl.datapath.interfaces import Interface, command_line
 from xdpctl.datapath.kernel import explained
-from xdpctl.datapath.loading import Content, loaded_program
+from xdpctl.datapath.loading import loaded_program
 from xdpctl.datapath.locking import only_writer
 from xdpctl.datapath.program import RunningProgram
 from xdpctl.datapath.running import running_on
 from xdpctl.datapath.slots import (
-    NO_TALLY,
-    Slots,
-    choose_slots,
+    dropped_slots,
     less,
     read_stored,
     read_totals,
@@ -35,26 +34,21 @@ from xdpctl.pylibbpf import xdp
 from xdpctl.rules.model import Action, NamedSet, Ruleset
 from xdpctl.rules.stored import (
     StoredRuleset,
-    to_ranges,
     to_ruleset,
-    to_set_tables,
     to_sets,
-    to_text,
 )
 
 if TYPE_CHECKING:
-    from xdpctl.rules.addressing import SetTables
-    from xdpctl.rules.compiler import Compiled
     from xdpctl.rules.lifelines import Connection
     from xdpctl.rules.mistakes import Mistake
-
-_VERDICTS = {Action.DROP: 1, Action.PASS: 2}  # enum xdp_action
 
 
 class CountedRule(NamedTuple):
     """A rule as in the file, and what it has counted since it was applied or reset.
 
     Attributes:
+        counted: what it matched.
+        dropped: what of it was over the limit; None for a rule that does not limit.
         counts_from: the slot that it is counted in, and the baseline; while these are the same,
             so is what `counted` counts from.
     """
@@ -62,6 +56,7 @@ class CountedRule(NamedTuple):
     fields: Mapping[str, Any]
     counted: Tally
     counts_from: tuple[int, Tally]
+    dropped: Tally | None
 
 
 class CountedRuleset(NamedTuple):
@@ -104,8 +99,16 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
             return None
         totals = read_totals(program)
         baselines = program.kept_baselines()
+        dropped = dropped_slots(stored)
         rules = tuple(
-            CountedRule(fields, less(totals[slot], baseline), (slot, baseline))
+            CountedRule(
+                fields,
+                less(totals[slot], baseline.matched),
+                (slot, baseline.matched),
+                less(totals[dropped[fields["name"]]], baseline.dropped)
+                if fields["name"] in dropped
+                else None,
+            )
             for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
         )
         of_default = program.default_baseline
@@ -149,7 +152,7 @@ def apply(
     Raises:
         NotAttached: our program is not on the interface.
         WouldLockOut: it would cut a lifeline that the running one does not cut.
-        TooManyClasses, TooManyRanges: it cannot be compiled.
+        TooManyClasses, TooManyRanges, TooManyLimits: it cannot be compiled.
         NotStored, MissingPrivilege, KernelRefused.
     """
     with only_writer(), running_on(interface) as (program, mode):
@@ -187,11 +190,13 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
             raise WrongUsage(f"{', '.join(missing) or interface.name}: no such rule")
         totals = read_totals(program)
         entries = program.kept_rules()
+        dropped = dropped_slots(stored)
         for index, (name, slot) in enumerate(zip(known, stored.slots, strict=True)):
             if not names or name in names:
                 entries[index] = {
                     **vars(entries[index]),
                     "baseline": totals[slot]._asdict(),
+                    "dropped_baseline": totals[dropped.get(name, slot)]._asdict(),
                 }
         if not names:
             program.set_default_baseline(totals[DEFAULT_SLOT])
@@ -224,52 +229,6 @@ def _replace(
     ):
         swap(interface, mode, loaded.fd, program.fd)
     return Applied(ruleset, connections, warnings)
-
-
-def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Content:
-    """What a program with the ruleset needs, in the place of another program or of none.
-
-    Raises TooManyClasses, TooManyRanges, NotStored, BpfError.
-    """
-    from xdpctl.rules.canonical import digest_of  # noqa: PLC0415
-    from xdpctl.rules.compiler import compile_ruleset  # noqa: PLC0415 - NumPy
-
-    compiled = compile_ruleset(ruleset, None if program is None else _set_tables(program))
-    slots = choose_slots([rule.name for rule in ruleset.rules], program)
-    text = to_text(ruleset, digest_of(ruleset), slots.of_rules, time.time_ns(), compiled.set_tables)
-    return Content(
-        _generation(compiled, ruleset, slots),
-        text,
-        to_ranges(ruleset, compiled.set_tables),
-        slots.baselines.get(DEFAULT_SLOT, NO_TALLY),
-    )
-
-
-def _generation(compiled: Compiled, ruleset: Ruleset, slots: Slots) -> Generation:
-    # The data plane's clock goes on while the machine sleeps, as the one on the wall does.
-    boot_ns, now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns()
-    entries = [
-        RuleEntry(
-            _VERDICTS[rule.action],
-            slot,
-            0 if rule.expires is None else max(1, rule.expires * 10**9 - now_ns + boot_ns),
-            slots.baselines.get(slot, NO_TALLY),
-        )
-        for rule, slot in zip(ruleset.rules, slots.of_rules, strict=True)
-    ]
-    return Generation(
-        compiled,
-        entries,
-        drop_malformed=ruleset.malformed is Action.DROP,
-        drop_by_default=ruleset.default is Action.DROP,
-    )
-
-
-def _set_tables(program: RunningProgram) -> SetTables | None:
-    stored = read_stored(program)
-    if stored is None or stored.set_tables is None:
-        return None
-    return to_set_tables(stored, program.kept_ranges())
 
 
 def _ruleset(program: RunningProgram, which: str) -> Ruleset | None:

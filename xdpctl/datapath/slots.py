@@ -12,28 +12,50 @@ from typing import Any, NamedTuple
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import DEFAULT_SLOT
 from xdpctl.datapath.program import RunningProgram
+from xdpctl.rules.model import Action
 from xdpctl.rules.stored import StoredRuleset, from_text
 
 NO_TALLY = Tally(0, 0)
+
+_DROPPED = "/dropped"  # behind a rule's name, which has no slash
 
 
 class Slots(NamedTuple):
     """Attributes:
     of_rules: a slot for each rule, in their order.
+    of_dropped: a second one for each that limits, by name.
     baselines: by slot, what was counted before; nothing where it is not named.
     """
 
     of_rules: list[int]
+    of_dropped: dict[str, int]
     baselines: dict[int, Tally]
 
 
-def choose_slots(names: Sequence[str], program: RunningProgram | None) -> Slots:
+def choose_slots(
+    names: Sequence[str], program: RunningProgram | None, limits: Sequence[str] = ()
+) -> Slots:
     """Slots for rules of these names, in the place of a program's ruleset.
+
+    Args:
+        limits: the names of those that limit.
 
     Raises NotStored, BpfError.
     """
+    wanted = [*names, *(f"{name}{_DROPPED}" for name in limits)]
     if program is None:
-        return Slots(list(range(1, len(names) + 1)), {})
+        slots, baselines = list(range(1, len(wanted) + 1)), dict[int, Tally]()
+    else:
+        slots, baselines = _kept_or_free(wanted, program)
+    return Slots(
+        slots[: len(names)], dict(zip(limits, slots[len(names) :], strict=True)), baselines
+    )
+
+
+def _kept_or_free(
+    names: Sequence[str], program: RunningProgram
+) -> tuple[list[int], dict[int, Tally]]:
+    """Slots, and what was counted in them before."""
     totals = read_totals(program)
     known: dict[str, int] = {}
     baselines: dict[int, Tally] = {DEFAULT_SLOT: totals[DEFAULT_SLOT]}
@@ -41,20 +63,32 @@ def choose_slots(names: Sequence[str], program: RunningProgram | None) -> Slots:
     for which in ("previous", "ruleset"):  # of a rule that is in both the running one's is newer
         stored = read_stored(program, which)
         if stored is not None:
-            known |= {str(f["name"]): s for f, s in zip(stored.rules, stored.slots, strict=True)}
-            baselines |= dict(zip(stored.slots, program.kept_baselines(which), strict=False))
+            dropped = dropped_slots(stored)
+            slots = {str(f["name"]): s for f, s in zip(stored.rules, stored.slots, strict=True)}
+            for name, kept in zip(list(slots), program.kept_baselines(which), strict=False):
+                baselines[slots[name]] = kept.matched
+                if name in dropped:
+                    slots[f"{name}{_DROPPED}"] = dropped[name]
+                    baselines[dropped[name]] = kept.dropped
+            known |= slots
             baselines[DEFAULT_SLOT] = program.default_baseline
-            taken |= set(stored.slots) if which == "ruleset" else set()
+            taken |= set(slots.values()) if which == "ruleset" else set()
     wanted = [known.get(name) for name in names]
     taken |= {slot for slot in wanted if slot is not None}
     free = (slot for slot in range(len(totals)) if slot not in taken)
-    slots = []
+    chosen = []
     for slot in wanted:
         if slot is None:
             slot = next(free)  # noqa: PLW2901
             baselines[slot] = totals[slot]
-        slots.append(slot)
-    return Slots(slots, baselines)
+        chosen.append(slot)
+    return chosen, baselines
+
+
+def dropped_slots(stored: StoredRuleset) -> dict[str, int]:
+    """Where what limits drop is counted, by their rules' names."""
+    limits = [str(each["name"]) for each in stored.rules if each["action"] == Action.LIMIT]
+    return dict(zip(limits, stored.dropped_slots, strict=True))
 
 
 def read_stored(program: RunningProgram, which: str = "ruleset") -> StoredRuleset | None:

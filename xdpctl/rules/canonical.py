@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from itertools import count
 from typing import Any
 
-from xdpctl.rules.model import NAME_MAX, Condition, Fragments, Rule, Ruleset
+from xdpctl.rules.model import NAME_MAX, Condition, Fragments, Limit, Rule, Ruleset
 
 _DIGITS_MIN = 4
 
@@ -18,13 +18,18 @@ _DIGITS_MIN = 4
 def meaning(rule: Rule) -> dict[str, Any]:
     """All of a rule but its name, as JSON has it: equal where the rules mean the same."""
     conditions = {name: _condition(each) for name, each in rule.conditions.items()}
-    return {"action": str(rule.action), "expires": rule.expires, "if": conditions}
+    found = {"action": str(rule.action), "expires": rule.expires, "if": conditions}
+    return found if rule.limit is None else {**found, "limit": _compared(rule.limit)}
 
 
 def _condition(condition: Condition) -> dict[str, Any]:
     if isinstance(condition, Fragments):  # a set has no order
         return {"negated": condition.negated, "kinds": sorted(map(str, condition.kinds))}
-    return {each.name: getattr(condition, each.name) for each in fields(condition) if each.compare}
+    return _compared(condition)
+
+
+def _compared(value: Condition | Limit) -> dict[str, Any]:
+    return {each.name: getattr(value, each.name) for each in fields(value) if each.compare}
 
 
 def digest_of(ruleset: Ruleset) -> str:

@@ -16,6 +16,7 @@ from xdpctl.rules.addresses import Root, Table
 from xdpctl.rules.addressing import AddressRows, SetTables, address_classes
 from xdpctl.rules.bitrows import U64, words_for
 from xdpctl.rules.groups import Group, group_fields
+from xdpctl.rules.limitplan import LimitPlan, cells_of, limits_of, plan_limits
 from xdpctl.rules.model import Ruleset
 from xdpctl.rules.numbers import MAC_UNLISTED, VALUES, field_classes
 
@@ -71,6 +72,7 @@ class Compiled:
             there already.
         set_tables: what the next program wants to know of those of sets; None without sets.
         macs: what each MAC address that a rule names adds as source, as destination.
+        limits: in the order of their numbers.
     """
 
     words: int
@@ -83,12 +85,18 @@ class Compiled:
     address_tables: dict[str, Table]
     set_tables: SetTables | None
     macs: dict[int, tuple[int, int]]
+    limits: tuple[LimitPlan, ...]
 
     @property
     def kept_tables(self) -> dict[str, Root]:
         """The tables that are there already: the roots by the names of their maps."""
         of_sets = {} if self.set_tables is None else self.set_tables.roots
         return {name: root for name, root in of_sets.items() if name not in self.address_tables}
+
+    @property
+    def cells(self) -> int:
+        """How many all limits have together."""
+        return cells_of(self.limits)
 
     @property
     def table_bytes(self) -> int:
@@ -104,8 +112,9 @@ def compile_ruleset(ruleset: Ruleset, kept: SetTables | None = None) -> Compiled
         kept: the tables of sets that the program before has: if they are of these sets, they need
             not be made.
 
-    Raises TooManyClasses, TooManyRanges.
+    Raises TooManyClasses, TooManyRanges, TooManyLimits.
     """
+    limits = plan_limits(limits_of(ruleset.rules))
     words = words_for(len(ruleset.rules))
     addresses = address_classes(ruleset, kept)
     address_tables = addresses.tables()
@@ -132,6 +141,7 @@ def compile_ruleset(ruleset: Ruleset, kept: SetTables | None = None) -> Compiled
         macs=_macs(macs, fields),
         rows=rows.joined(),
         tables=tables.joined(),
+        limits=limits,
     )
 
 

@@ -18,21 +18,21 @@ if TYPE_CHECKING:  # what lists rules must not pay for importing NumPy
 Range = tuple[int, int]
 
 RULES_MAX = 4096
+LIMITS_MAX = 64
 NAME_MAX = 63
 
 
 class Action(StrEnum):
-    """What becomes of a packet that a rule matches.
-
-    An action that does not decide (so that the search goes on behind the rule) belongs here, and
-    is left out of DECIDING.
-    """
+    """What becomes of a packet that a rule matches; LIMIT drops what is over a rate, and lets the
+    search go on with what is within."""
 
     DROP = "drop"
     PASS = "pass"
+    LIMIT = "limit"
 
 
-DECIDING = frozenset({Action.DROP, Action.PASS})
+POLICIES = (Action.DROP, Action.PASS)
+"""What can become of packets that no rule decides on."""
 
 
 class Fragment(StrEnum):
@@ -104,6 +104,31 @@ class Fragments(Condition):
     kinds: frozenset[Fragment] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A token bucket, or one for each network of addresses; `limits.py` reads it.
+
+    Attributes:
+        rate: packets in each `seconds`; or, where `bits` is true, bits in each second.
+        seconds: 1, 60 or 3600; 1 for bits.
+        burst: what a full bucket holds: packets; or bytes where the rate is of bits.
+        per: "src" or "dst"; empty where all packets share one bucket.
+        ipv4_length, ipv6_length: the prefix lengths of networks; 0 where all share one bucket.
+        cells: how many buckets there are, a power of two; addresses are hashed to them.
+        spelling: of the keys in the file that were given, in the order of `limits.KEYS`.
+    """
+
+    rate: int
+    seconds: int = 1
+    bits: bool = False
+    burst: int
+    per: str = ""
+    ipv4_length: int = 0
+    ipv6_length: int = 0
+    cells: int = 1
+    spelling: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """All conditions have to hold; without any, every packet matches.
@@ -111,12 +136,14 @@ class Rule:
     Attributes:
         conditions: by the field's name, in the order of `fields.FIELDS`.
         expires: Unix time in seconds from which on the rule is passed over; None is never.
+        limit: of a rule that limits, and of no other.
     """
 
     name: str
     action: Action
     conditions: Mapping[str, Condition] = field(default_factory=dict, hash=False)
     expires: int | None = None
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +204,12 @@ def merged(ranges: list[Range]) -> tuple[Range, ...]:
 
 def as_written(condition: Condition) -> Any:
     """As it stands in the file: a text or number, a list of them, or {"not": ...} of either."""
-    values = [int(text) if _is_plain_number(text) else text for text in condition.spelling]
+    values = [plain(text) for text in condition.spelling]
     value = values[0] if len(values) == 1 else values
     return {"not": value} if condition.negated else value
 
 
-def _is_plain_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
+def plain(text: str) -> str | int:
+    """A value as YAML has it: digits are a number."""
+    is_number = text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
+    return int(text) if is_number else text

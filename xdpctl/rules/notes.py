@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from xdpctl.rules.mistakes import BadRuleset, Mistake
 from xdpctl.rules.model import Action
@@ -19,6 +19,7 @@ _OTHER_WORDS = {
     "target": "action", "verdict": "action", "policy": "default", "expiry": "expires",
     "accept": "pass", "allow": "pass", "permit": "pass", "deny": "drop", "reject": "drop",
     "block": "drop", "smac": "src_mac", "dmac": "dst_mac", "fragments": "fragment",
+    "limit_burst": "burst", "limit_rate": "rate",
 }  # fmt: skip
 
 
@@ -87,15 +88,17 @@ class Notes:
         self.mistake(node, f"{quoted(text)} is no name: 1 to 63 of letters, digits and ._-")
         return None
 
-    def action(self, node: Node, what: str) -> Action | None:
+    def action(self, node: Node, what: str, known: Sequence[Action]) -> Action | None:
         text = self.text(node, what)
         if text is None:
             return None
-        words = [str(each) for each in Action]
+        words = [str(each) for each in known]
         if text in words:
             return Action(text)
         hint = suggestion(text, words)
-        self.mistake(node, f"{what}: {quoted(text)} is not {' or '.join(words)}{hint}")
+        self.mistake(
+            node, f"{what}: {quoted(text)} is not {', '.join(words[:-1])} or {words[-1]}{hint}"
+        )
         return None
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from xdpctl.rules.inputs import STDIN, read_all
 from xdpctl.rules.mistakes import BadRuleset, Mistake
-from xdpctl.rules.model import Action, Addresses, NamedSet, Rule, Ruleset
+from xdpctl.rules.model import POLICIES, Action, Addresses, NamedSet, Rule, Ruleset
 from xdpctl.rules.notes import Notes
 from xdpctl.rules.readrules import read_rules
 from xdpctl.rules.readsets import Known, read_sets
@@ -122,8 +122,10 @@ def _ruleset(
     name = name if NAME.fullmatch(name) else _NAME
     if "name" in parts:
         name = notes.name(parts["name"], "name") or name
-    default = notes.action(parts["default"], "default") if "default" in parts else None
-    malformed = notes.action(parts["malformed"], "malformed") if "malformed" in parts else None
+    default, malformed = (
+        notes.action(parts[key], key, POLICIES) if key in parts else None
+        for key in ("default", "malformed")
+    )
     _warn_of_sets(notes, sets, rules)
     return Ruleset(
         name,

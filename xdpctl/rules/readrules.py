@@ -7,13 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from xdpctl.rules.canonical import with_names
 from xdpctl.rules.checks import impossible
 from xdpctl.rules.fields import FIELDS
-from xdpctl.rules.model import RULES_MAX, Addresses, Condition, Rule
+from xdpctl.rules.limits import KEYS as LIMIT_KEYS
+from xdpctl.rules.limits import BadKey, parse_limit
+from xdpctl.rules.model import RULES_MAX, Action, Addresses, Condition, Limit, Rule
 from xdpctl.rules.notes import Notes, kind_of, suggestion
 from xdpctl.rules.times import expiry_text, parse_expiry
 from xdpctl.rules.tree import Items, Node, Scalar, Table
 from xdpctl.rules.values import BadValue, quoted
 
-KEYS = ("name", "action", "expires", *FIELDS)
+KEYS = ("name", "action", *LIMIT_KEYS, "expires", *FIELDS)
 
 
 def read_rules(notes: Notes, node: Node, sets: Collection[str], now: float) -> tuple[Rule, ...]:
@@ -45,16 +47,17 @@ class _RuleReader:
         name = self._name(parts["name"]) if "name" in parts else ""
         action = None
         if "action" in parts:
-            action = self.notes.action(parts["action"], "action")
+            action = self.notes.action(parts["action"], "action", tuple(Action))
         elif isinstance(node, Table):
-            self.notes.mistake(node, "a rule needs an action: drop or pass")
+            self.notes.mistake(node, "a rule needs an action: drop, pass or limit")
         expires = self._expires(parts["expires"]) if "expires" in parts else None
+        limit = None if action is None else self._limit(node, action, parts)
         conditions = self._conditions(parts)
         if len(self.notes.mistakes) > before or action is None or name is None:
             return None
         for field, text in impossible(conditions):
             self.notes.mistake(parts[field], f"{field}: {text}")
-        return Rule(name, action, conditions, expires)
+        return Rule(name, action, conditions, expires, limit)
 
     def _name(self, node: Node) -> str | None:
         name = self.notes.name(node, "name")
@@ -77,6 +80,25 @@ class _RuleReader:
         if expires <= self.now:
             self.notes.warning(node, f"the rule has expired, at {expiry_text(expires)}")
         return expires
+
+    def _limit(self, node: Node, action: Action, parts: Mapping[str, Node]) -> Limit | None:
+        given = {key: parts[key] for key in LIMIT_KEYS if key in parts}
+        if action is not Action.LIMIT:
+            for key, value in given.items():
+                self.notes.mistake(value, f"{key}: only a rule with action: limit has it")
+            return None
+        if "rate" not in given:
+            self.notes.mistake(node, "a limit needs a rate, such as 1000/s or 10Mbit/s")
+            return None
+        read = {key: self.notes.text(value, key) for key, value in given.items()}
+        texts = {key: text for key, text in read.items() if text is not None}
+        if len(texts) < len(given):
+            return None
+        try:
+            return parse_limit(texts)
+        except BadKey as error:
+            self.notes.mistake(given[error.key], f"{error.key}: {error}")
+            return None
 
     def _conditions(self, parts: Mapping[str, Node]) -> dict[str, Condition]:
         conditions = {}

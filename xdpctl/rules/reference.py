@@ -2,7 +2,7 @@
 
 In this order: a malformed packet is dropped where the ruleset says so; the first rule whose
 conditions all hold decides; else the default does.  A rule is passed over from the second on in
-which it expires.
+which it expires, and so is one that limits where the packet is within its rate.
 
 A field that a packet lacks never matches, negated or not: `dport: {not: 22}` says nothing about
 ICMP, and `vlan: {not: 10}` nothing about untagged frames.  `src: {not: 192.0.2.0/24}` does match
@@ -12,6 +12,8 @@ every IPv6 packet, which has a source address, and another one.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Hashable
+from fractions import Fraction
 from typing import NamedTuple
 
 from xdpctl.rules.frame import Address, Packet, parse
@@ -22,6 +24,7 @@ from xdpctl.rules.model import (
     Flags,
     Fragments,
     Icmp,
+    Limit,
     Macs,
     NamedSet,
     Numbers,
@@ -35,7 +38,8 @@ class Verdict(NamedTuple):
     """What becomes of a packet, and why.
 
     Attributes:
-        reason: "malformed", "rule" or "default".
+        action: DROP or PASS.
+        reason: "malformed", "rule", "limit" or "default".
         rule: the name of the rule, if it was one.
     """
 
@@ -44,28 +48,81 @@ class Verdict(NamedTuple):
     rule: str | None = None
 
 
-def judge(ruleset: Ruleset, frame: bytes, now: float) -> Verdict:
+Network = tuple[int, int]
+"""The version and the number of a network's first address; (0, 0) where there is no address."""
+
+
+class Buckets:
+    """The state of limits: what became of one packet matters to the next."""
+
+    def __init__(self, cell_of: Callable[[str, Network], Hashable] | None = None) -> None:
+        """
+        Args:
+            cell_of: from a rule's name and a network to what it shares with others; without one
+                each network has a bucket of its own, as if there were endless cells.
+        """
+        self._cell_of = cell_of or (lambda _name, network: network)
+        self._due: dict[tuple[str, Hashable], int] = {}
+
+    def take(self, name: str, limit: Limit, packet: Packet, now: float | Fraction) -> bool:
+        """Whether the packet is within the limit, from whose bucket it is then taken: the generic
+        cell rate algorithm (ITU-T I.371, A.1.1.1), in sixteenths of a nanosecond."""
+        second = 16 * 10**9
+        cost = second * limit.seconds // limit.rate
+        burst = second * limit.seconds * limit.burst // limit.rate
+        if limit.bits:
+            cost = second * 8 * packet.length // limit.rate
+            burst = second * 8 * limit.burst // limit.rate
+        cell = (name, self._cell_of(name, _network(limit, packet)))
+        moment = int(now * second)
+        due = max(self._due.get(cell, 0), moment)
+        if due > moment and due + cost - moment > burst:
+            return False
+        self._due[cell] = due + cost
+        return True
+
+
+def _network(limit: Limit, packet: Packet) -> Network:
+    address = getattr(packet, limit.per) if limit.per else None
+    if address is None:
+        return 0, 0
+    is_ipv4 = address.version == 4  # noqa: PLR2004
+    host_bits = 32 - limit.ipv4_length if is_ipv4 else 128 - limit.ipv6_length
+    return address.version, address.number >> host_bits << host_bits
+
+
+def judge(
+    ruleset: Ruleset, frame: bytes, now: float | Fraction, buckets: Buckets | None = None
+) -> Verdict:
     """What becomes of an Ethernet frame.
 
     Args:
         frame: without its check sequence.
         now: Unix time in seconds.
+        buckets: what limits have seen before; without them everything is within its rate.
     """
-    return judge_packet(ruleset, parse(frame), now)
+    return judge_packet(ruleset, parse(frame), now, buckets)
 
 
-def judge_packet(ruleset: Ruleset, packet: Packet, now: float) -> Verdict:
+def judge_packet(
+    ruleset: Ruleset, packet: Packet, now: float | Fraction, buckets: Buckets | None = None
+) -> Verdict:
     """The same, of a frame that has been parsed."""
     if packet.malformed is not None and ruleset.malformed is Action.DROP:
         return Verdict(Action.DROP, "malformed")
     sets = {each.name: each for each in ruleset.sets}
     for rule in ruleset.rules:
-        if matches(rule, packet, sets, now):
+        if not matches(rule, packet, sets, now):
+            continue
+        if rule.limit is not None:
+            if buckets is not None and not buckets.take(rule.name, rule.limit, packet, now):
+                return Verdict(Action.DROP, "limit", rule.name)
+        else:
             return Verdict(rule.action, "rule", rule.name)
     return Verdict(ruleset.default, "default")
 
 
-def matches(rule: Rule, packet: Packet, sets: dict[str, NamedSet], now: float) -> bool:
+def matches(rule: Rule, packet: Packet, sets: dict[str, NamedSet], now: float | Fraction) -> bool:
     """Whether the rule is in force and all its conditions hold."""
     if rule.expires is not None and rule.expires <= now:
         return False

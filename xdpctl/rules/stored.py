@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xdpctl.errors import XdpctlError
-from xdpctl.rules.model import RULES_MAX, Action, NamedSet, Ruleset
+from xdpctl.rules.model import POLICIES, RULES_MAX, Action, Limit, NamedSet, Ruleset
 from xdpctl.rules.writing import fields_of
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class StoredRuleset(NamedTuple):
     Attributes:
         rules: each as in the file, its name and action first.
         slots: of the rules, where the data plane counts their packets.
+        dropped_slots: of those that limit, in their order: where it counts what they drop.
         applied_at_ns: on CLOCK_REALTIME.
         set_tables: the key and the roots of SetTables, and how many classes of IPv4 and of IPv6
             its members are of; None without sets.
@@ -64,6 +65,7 @@ class StoredRuleset(NamedTuple):
     sets: tuple[StoredSet, ...]
     rules: tuple[Mapping[str, Any], ...]
     slots: tuple[int, ...]
+    dropped_slots: tuple[int, ...]
     set_tables: Mapping[str, Any] | None
 
 
@@ -71,6 +73,7 @@ def to_text(
     ruleset: Ruleset,
     digest: str,
     slots: Sequence[int],
+    dropped_slots: Sequence[int],
     applied_at_ns: int,
     set_tables: SetTables | None,
 ) -> bytes:
@@ -101,6 +104,7 @@ def to_text(
         "sets": sets,
         "rules": [fields_of(rule) for rule in ruleset.rules],
         "slots": list(slots),
+        "dropped_slots": list(dropped_slots),
         "set_tables": tables,
     }
     return json.dumps(document, separators=(",", ":")).encode()
@@ -114,17 +118,21 @@ def from_text(text: bytes) -> StoredRuleset:
             _text(document["name"]),
             _text(document["digest"]),
             _number(document["applied_at_ns"]),
-            str(Action(document["default"])),
-            str(Action(document["malformed"])),
+            _policy(document["default"]),
+            _policy(document["malformed"]),
             tuple(_set(each) for each in document["sets"]),
             tuple(_rule(each) for each in document["rules"]),
             tuple(_number(each) for each in document["slots"]),
+            tuple(_number(each) for each in document["dropped_slots"]),
             document["set_tables"],
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotStored(str(error) or "it is no JSON") from None
     if len(stored.rules) != len(stored.slots) or len(stored.rules) > RULES_MAX:
         raise NotStored(f"{len(stored.rules)} rules, {len(stored.slots)} slots")
+    limits = sum(each["action"] == Action.LIMIT for each in stored.rules)
+    if len(stored.dropped_slots) != limits:
+        raise NotStored(f"{limits} limits, {len(stored.dropped_slots)} slots")
     if len(stored.sets) > _SETS_MAX:
         raise NotStored(f"{len(stored.sets)} sets")
     return stored
@@ -153,6 +161,22 @@ def to_ruleset(stored: StoredRuleset, ranges: bytes | memoryview, now: float) ->
         raise NotStored(error.message) from None
     default, malformed = Action(stored.default), Action(stored.malformed)
     return Ruleset(stored.name, default, malformed, sets, rules)
+
+
+def to_limits(stored: StoredRuleset) -> dict[str, Limit]:
+    """The limits among its rules, by name, without reading all of them. Raises NotStored."""
+    from xdpctl.rules.limits import KEYS, parse_limit  # noqa: PLC0415
+    from xdpctl.rules.values import BadValue  # noqa: PLC0415
+
+    limits = {}
+    for rule in stored.rules:
+        if rule["action"] == Action.LIMIT:
+            try:
+                texts = {key: str(rule[key]) for key in KEYS if key in rule}
+                limits[str(rule["name"])] = parse_limit(texts)
+            except (BadValue, KeyError) as error:
+                raise NotStored(f"rule {rule['name']}: {error}") from None
+    return limits
 
 
 def to_set_tables(stored: StoredRuleset, ranges: bytes | memoryview) -> SetTables | None:
@@ -218,6 +242,12 @@ def _rule(document: Any) -> Mapping[str, Any]:
     _text(document["name"])
     Action(document["action"])
     return document
+
+
+def _policy(value: Any) -> str:
+    if value not in POLICIES:
+        raise ValueError(f"{value!r} is no policy")
+    return str(value)
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from xdpctl.rules.model import NamedSet, Rule, Ruleset, as_written
+from xdpctl.rules.model import NamedSet, Rule, Ruleset, as_written, plain
 from xdpctl.rules.times import expiry_text
 
 # Without quotes only what every YAML parser, of 1.1 or 1.2, takes for a text.
@@ -36,6 +36,8 @@ def yaml_of(ruleset: Ruleset) -> str:
 def fields_of(rule: Rule) -> dict[str, Any]:
     """A rule as it stands in the file and in JSON output, its name and action first."""
     document: dict[str, Any] = {"name": rule.name, "action": str(rule.action)}
+    if rule.limit is not None:
+        document |= {key: plain(text) for key, text in rule.limit.spelling}
     document |= {name: as_written(condition) for name, condition in rule.conditions.items()}
     if rule.expires is not None:
         document["expires"] = expiry_text(rule.expires)
