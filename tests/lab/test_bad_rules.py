@@ -43,7 +43,7 @@ def bad_files(directory: Path) -> dict[str, str]:
     lists = "".join(f"  s{bit}: {{file: s{bit}}}\n" for bit in range(17))
     each = "".join(f"- {{action: drop, src: '@s{bit}'}}\n" for bit in range(17))
     contents: dict[str, tuple[str | bytes, str]] = {
-        "mistake": ("rules: [{action: dorp}]", '{}:1:18: action: "dorp" is not drop, pass or limit'),
+        "mistake": ("rules: [{action: dorp}]", "{}:1:18: action: \"dorp\" is not drop, pass or "),
         "bomb": ("a: &a [x]\nb: [*a, *a]\n", "{}:1:4: anchors and aliases are not allowed"),
         "binary": (b"\x7fELF\0\0", "{}: not a text file (it has a NUL byte)"),
         "rules": ("rules:\n" + "- {action: drop}\n" * 4097, "{}:4098:3: 4,097 rules"),
