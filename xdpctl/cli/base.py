@@ -24,14 +24,14 @@ WATCH_SECONDS_MIN = 0.1
 # The commands of each group of the help, in its order; the module of the same name holds each.
 COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
-    "See what it counts": ("stats", "histogram"),
+    "See what it counts": ("stats", "histogram", "dashboard"),
     "Filter with rules": ("apply", "diff", "rollback", "check", "rule", "set"),
     "Ban sources for a while": ("ban", "unban", "bans"),
     "Build a lab": ("lab",),
 }
 
 # Other names of a command that are ours.
-ALIASES = {"rules": "rule_list"}
+ALIASES = {"dash": "dashboard", "rules": "rule_list"}
 
 # What other tools and other habits call our verbs.
 FOREIGN_VERBS = {
@@ -42,15 +42,18 @@ FOREIGN_VERBS = {
     "hist": "histogram",
     "info": "status",
     "list": "status",
+    "live": "dashboard",
     "load": "attach",
     "ls": "status",
     "off": "detach",
     "on": "attach",
     "show": "stats",
+    "screen": "dashboard",
     "sizes": "histogram",
     "start": "attach",
     "statistics": "stats",
     "stop": "detach",
+    "tui": "dashboard",
     "unblock": "unban",
     "unload": "detach",
     "watch": "stats --watch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from enum import Enum
 
 _SI_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _ROUNDS_UP_TO_1000 = 999.5
@@ -26,6 +27,35 @@ def si(number: float, unit: str = "") -> str:
         exponent += 1
     digits = f"{number:.3g}" if exponent or number % 1 else f"{number:.0f}"
     return f"{digits} {_SI_PREFIXES[exponent]}{unit}".rstrip()
+
+
+class Unit(Enum):
+    """What is counted; the value is what it is called."""
+
+    PACKETS = "packets"
+    BITS = "bits"
+    BYTES = "bytes"
+
+    @property
+    def rate(self) -> str:
+        """What so many a second are called."""
+        return f"{self.value}/s"
+
+    def of(self, packets: float, octets: float | None) -> float | None:
+        """The number in this unit; None where bytes are not known."""
+        if self is Unit.PACKETS:
+            return packets
+        return None if octets is None else octets * (8 if self is Unit.BITS else 1)
+
+
+def rate(number: float | None) -> str:
+    """So many a second, without the unit; a dash where nothing could be measured."""
+    return "-" if number is None else si(number)
+
+
+def count(number: float | None) -> str:
+    """All digits, by thousands: 12300 is `12,300`; a dash where there is none."""
+    return "-" if number is None else f"{number:,.0f}"
 
 
 def rfc3339(nanoseconds: int) -> str:

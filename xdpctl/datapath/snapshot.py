@@ -94,6 +94,12 @@ class Reader(Owner):
             names=program.names,
         )
 
+    @property
+    def program(self) -> RunningProgram | None:
+        """What the last snapshot was read from; owned by this object, and closed by the next one
+        when another program has taken its place."""
+        return self._program
+
     def close(self) -> None:
         program, self._program = self._program, None
         if program is not None:

@@ -11,6 +11,13 @@ from xdpctl.datapath.snapshot import Reader, Snapshot
 T = TypeVar("T")
 
 
+class Rate(NamedTuple):
+    """Packets and bytes a second."""
+
+    packets: float
+    bytes: float
+
+
 class Interval(NamedTuple):
     """What was counted between two snapshots of an interface.
 

@@ -1,0 +1,81 @@
+"""The lines around the tables, and what stands behind names in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from xdpctl.cli.screen.cells import note_of
+from xdpctl.cli.text import printable
+from xdpctl.observe.history import Line
+from xdpctl.observe.monitor import SUM, Monitor, busiest_to_mean
+from xdpctl.observe.reading import Table
+
+
+class View(NamedTuple):
+    """A table on the screen; `table` is None for the interfaces themselves."""
+
+    name: str
+    table: Table | None
+
+    @property
+    def title(self) -> str:
+        return "interface" if self.table is None else self.table.value
+
+
+VIEWS = (
+    View("protocols", Table.PROTOCOLS),
+    View("verdicts", Table.VERDICTS),
+    View("rules", Table.RULES),
+    View("sizes", Table.SIZES),
+    View("cpus", Table.CPUS),
+    View("interfaces", None),
+)
+
+
+def heading(monitor: Monitor, scope: str, status: Sequence[str]) -> Text:
+    """What is looked at, and how."""
+    board = monitor.board(scope)
+    if board is None:
+        interfaces = len(monitor.scopes) - 1
+        what = [f"xdpctl  {SUM} {interfaces} interfaces"]
+    else:
+        what = [f"xdpctl  {printable(board.interface)}", printable(board.state)]
+    return Text(" · ".join(filter(None, [*what, *status])))
+
+
+def tabs_line(chosen: int) -> Text:
+    """The tables by the keys that choose them; the one that is there stands in brackets."""
+    text = Text()
+    for number, view in enumerate(VIEWS):
+        name = f"{number + 1} {view.name}"
+        text.append(f"[{name}]" if number == chosen else f" {name} ")
+        text.append(" ")
+    return text
+
+
+def keys_line() -> str:
+    return "? help  / filter  s sort  space pause  u unit  z zero  a act  enter detail  q quit"
+
+
+def title_of(view: View, lines: Sequence[Line]) -> str:
+    """What the names of a table are, by the key that chooses it."""
+    title = f"{VIEWS.index(view) + 1} {view.title}"
+    if view.table is Table.CPUS:
+        ratio = busiest_to_mean(lines)
+        title += "" if ratio is None else f"  busiest {ratio:.2f} x mean"
+    if view.table is Table.RULES and not lines:
+        title += "  (none)"
+    return title
+
+
+def notes_of(view: View, lines: Sequence[Line], monitor: Monitor) -> Mapping[str, str]:
+    """What stands behind the names of a table, by key."""
+    if view.table is Table.RULES:
+        return {line.key: note_of(line) for line in lines}
+    if view.table is None:
+        boards = {line.key: monitor.board(line.key) for line in lines}
+        return {key: board.state for key, board in boards.items() if board is not None}
+    return {}

@@ -1,0 +1,45 @@
+"""One frame of the dashboard as plain text, for scripts and for watch(1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xdpctl.cli.screen.cells import Columns, Shown, fitted, head_cells, rate_in, row_cells
+from xdpctl.cli.screen.heads import VIEWS, View, heading, notes_of, title_of
+from xdpctl.cli.text import Unit, rate
+from xdpctl.observe.history import Line
+from xdpctl.observe.monitor import Monitor
+
+
+def frame(monitor: Monitor, width: int) -> Iterator[str]:
+    """The lines: for all interfaces, and for each where there are several; only rows that are not
+    zero."""
+    for scope in monitor.scopes:
+        total = monitor.total(scope)
+        yield fitted(heading(monitor, scope, ()).plain, width).rstrip()
+        now = [
+            f"{rate(total.rate and rate_in(unit)(total.rate))} {unit.rate}"
+            for unit in (Unit.PACKETS, Unit.BITS)
+        ]
+        yield "   ".join(now)
+        for view in VIEWS:
+            if view.table is not None:
+                yield from _table(view, monitor.lines(scope, view.table), monitor, width)
+        yield ""
+    if len(monitor.scopes) > 1:
+        yield from _table(VIEWS[-1], monitor.interfaces(), monitor, width)
+        yield ""
+
+
+def _table(view: View, lines: list[Line], monitor: Monitor, width: int) -> Iterator[str]:
+    rows = [line for line in lines if line.packets or line.fields]
+    if not rows:
+        return
+    # A sparkline of one interval says nothing: its room goes to the names.
+    columns = Columns(sum(Columns.of(width)), 0)
+    notes = notes_of(view, rows, monitor)
+    title = title_of(view, lines).split(maxsplit=1)[1]
+    yield ""
+    yield head_cells(title, Unit.PACKETS, columns).numbers.rstrip()
+    for line in rows:
+        yield row_cells(line, notes.get(line.key, ""), Shown(), columns).numbers.rstrip()

@@ -1,0 +1,240 @@
+"""A table of rows with rates, one of which the cursor is on.
+
+Of our own rather than Textual's DataTable: that repaints every cell in sight when one changes, and
+loses the cursor when rows are filled in anew. Here a line that reads as it did before is not sent
+again, which is what counts on a slow connection, and the cursor is on a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from xdpctl.cli.screen.cells import (
+    CURSOR,
+    ENDED,
+    Columns,
+    Shown,
+    fitted,
+    head_cells,
+    row_cells,
+)
+from xdpctl.cli.text import printable
+from xdpctl.observe.history import Line
+
+_HEAD = Style(bold=True)
+_FOCUSED_HEAD = Style(bold=True, reverse=True)
+_BAR = Style(color="green")
+_DIM = Style(dim=True)
+_HEAD_LINES = 1
+
+
+class Order(Enum):
+    """What rows can be sorted by; the value says so."""
+
+    OWN = "in their own order"
+    RATE = "by rate"
+    TOTAL = "by total"
+    NAME = "by name"
+
+
+class _Painted(NamedTuple):
+    """A line of the screen: what stands before the sparkline, the sparkline, and how."""
+
+    numbers: str
+    spark: str
+    style: Style
+
+    def strip(self) -> Strip:
+        bars = self.style if self.style.reverse or self.style.dim else self.style + _BAR
+        return Strip([Segment(self.numbers, self.style), Segment(self.spark, bars)])
+
+
+class RowTable(Widget, can_focus=True):
+    """The rows keep their places until they are sorted; new ones come at the end."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("home,g", "move(-1000000)", show=False),
+        Binding("end,G", "move(1000000)", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+
+    class Chosen(Message):
+        """Enter was pressed on the row that the cursor is on."""
+
+        def __init__(self, table: RowTable) -> None:
+            super().__init__()
+            self.table = table
+
+    def __init__(self, title: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._title = title
+        self._shown = Shown()
+        self._lines: dict[str, Line] = {}
+        self._notes: Mapping[str, str] = {}
+        self._places: list[str] = []
+        self._filter = ""
+        self._listed: list[str] = []
+        self._cursor: str | None = None
+        self._top = 0
+        self._painted: list[_Painted] = []
+
+    # what is shown
+
+    def show(
+        self, lines: Sequence[Line], shown: Shown, notes: Mapping[str, str], title: str
+    ) -> None:
+        """Take new counts.
+
+        Args:
+            notes: what stands behind the names, by key.
+            title: at the head of the names.
+        """
+        self._lines = {line.key: line for line in lines}
+        self._notes, self._shown, self._title = notes, shown, title
+        known = set(self._places)
+        self._places = [key for key in self._places if key in self._lines]
+        self._places += [line.key for line in lines if line.key not in known]
+        self._list()
+
+    def filter(self, text: str) -> None:
+        """List only rows with the text in their names or notes, in upper or lower case."""
+        self._filter = text
+        self._list()
+
+    @property
+    def filtered_by(self) -> str:
+        return self._filter
+
+    def sort(self, order: Order) -> None:
+        """Give the rows new places, this once: the largest, or the first by name, on top."""
+        unit = self._shown.unit
+
+        def of(number: float | None) -> float:
+            return -(number or 0.0)
+
+        keys: dict[Order, Callable[[Line], Any]] = {
+            Order.OWN: lambda line: (not line.present, line.place),
+            Order.NAME: lambda line: line.key,
+            Order.TOTAL: lambda line: of(unit.of(line.packets, line.bytes or line.packets)),
+            Order.RATE: lambda line: of(
+                line.rate and unit.of(line.rate.packets, line.rate.bytes or line.rate.packets)
+            ),
+        }
+        self._places.sort(key=lambda key: keys[order](self._lines[key]))
+        self._list()
+
+    @property
+    def chosen(self) -> Line | None:
+        """The row that the cursor is on."""
+        return self._lines.get(self._cursor) if self._cursor is not None else None
+
+    def _list(self) -> None:
+        wanted = self._filter.casefold()
+        self._listed = [
+            key
+            for key in self._places
+            if not wanted or wanted in f"{key} {self._notes.get(key, '')}".casefold()
+        ]
+        if self._cursor not in self._lines:
+            self._cursor = None
+        if self._cursor is None and self._listed:
+            self._cursor = self._listed[0]
+        self._follow()
+
+    # the cursor
+
+    def action_move(self, rows: int) -> None:
+        if not self._listed:
+            return
+        at = self._listed.index(self._cursor) if self._cursor in self._listed else 0
+        self._cursor = self._listed[min(len(self._listed) - 1, max(0, at + rows))]
+        self._follow()
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(pages * max(1, self._rows_in_sight))
+
+    def action_choose(self) -> None:
+        if self.chosen is not None:
+            self.post_message(self.Chosen(self))
+
+    def _follow(self) -> None:
+        """Keep the cursor in sight, and paint."""
+        rows = max(1, self._rows_in_sight)
+        at = self._listed.index(self._cursor) if self._cursor in self._listed else 0
+        self._top = min(max(self._top, at - rows + 1), at)
+        self._top = max(0, min(self._top, len(self._listed) - rows))
+        self.paint()
+
+    @property
+    def _rows_in_sight(self) -> int:
+        return self.size.height - _HEAD_LINES
+
+    # painting
+
+    def paint(self) -> None:
+        """Send the lines that read otherwise than before."""
+        before, self._painted = self._painted, [*map(self._paint, range(self.size.height))]
+        changed = [
+            Region(0, y, self.size.width, 1)
+            for y, line in enumerate(self._painted)
+            if y >= len(before) or before[y] != line
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def _paint(self, y: int) -> _Painted:
+        columns = Columns.of(self.size.width)
+        if y < _HEAD_LINES:
+            cells = head_cells(self._head(), self._shown.unit, columns)
+            style = _FOCUSED_HEAD if self.has_focus else _HEAD
+            return _Painted(f"  {cells.numbers}", cells.spark, style)
+        at = self._top + y - _HEAD_LINES
+        if at >= len(self._listed):
+            return _Painted(fitted("", self.size.width), "", Style.null())
+        key = self._listed[at]
+        line = self._lines[key]
+        under_cursor = key == self._cursor and self.has_focus
+        style = Style(reverse=True) if under_cursor else Style.null() if line.present else _DIM
+        marks = (CURSOR if under_cursor else " ") + (" " if line.present else ENDED)
+        cells = row_cells(line, self._notes.get(key, ""), self._shown, columns)
+        return _Painted(f"{marks}{cells.numbers}", cells.spark, style)
+
+    def _head(self) -> str:
+        """The title, the filter, and which rows are in sight where not all are."""
+        rows, known = self._rows_in_sight, len(self._listed)
+        head = self._title
+        if self._filter:
+            head += f" /{printable(self._filter)}"
+        if known > rows:
+            head += f" {self._top + 1}-{min(known, self._top + rows)} of {known:,}"
+        return head
+
+    def render_line(self, y: int) -> Strip:
+        if y >= len(self._painted):
+            return Strip.blank(self.size.width)
+        return self._painted[y].strip().adjust_cell_length(self.size.width)
+
+    def on_resize(self, _: Resize) -> None:
+        self._painted = []
+        self._follow()
+
+    def on_focus(self) -> None:
+        self.paint()
+
+    def on_blur(self) -> None:
+        self.paint()

@@ -1,0 +1,163 @@
+"""What an interface has counted over the last minutes, and how fast.
+
+A `Board` belongs to one interface, has a `Track` for each row that was ever seen, and takes one
+reading an interval. Tracks stay when their rows end: who looks away misses nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from xdpctl.observe.rates import Rate
+from xdpctl.observe.reading import Reading, Row, Table
+
+TOTAL_TICKS = 300
+"""How many intervals the graph of all packets goes back."""
+ROW_TICKS = 60
+"""The same of a row: there may be thousands of them."""
+
+_NO_RATE = Rate(0.0, 0.0)
+
+
+class Line(NamedTuple):
+    """A row as it is shown.
+
+    Attributes:
+        key: tells it from the others of its table.
+        packets, bytes: since the zero point; bytes are None where they are not counted.
+        rate: of the last interval; None where nothing could be measured, as of what has ended.
+        rates: those of the last intervals, the latest at the end, None in gaps.
+        present: whether it is still there; what has ended keeps its last counts.
+        place: where it stood among the others when last seen.
+        fields: of a rule, as in the file.
+    """
+
+    key: str
+    packets: int
+    bytes: int | None
+    rate: Rate | None
+    rates: tuple[Rate | None, ...]
+    present: bool
+    place: int = 0
+    fields: Mapping[str, Any] | None = None
+
+
+class Track:
+    """One row over time."""
+
+    __slots__ = ("_row", "_zero", "place", "present", "rates")
+
+    def __init__(self, key: str, ticks: int) -> None:
+        self._row = Row(key, 0, 0)
+        self._zero = (0, 0)
+        self.present = False
+        self.place = 0
+        self.rates: deque[Rate | None] = deque(maxlen=ticks)
+
+    def add(self, row: Row, seconds: float | None, *, anew: bool = False) -> None:
+        """Takes what was counted up to now.
+
+        Args:
+            seconds: since the count before; None where there is none to compare with.
+            anew: the counter began at 0 since then. It has, too, when it is less than it was.
+        """
+        if anew or row.packets < self._row.packets:
+            self._row, self._zero = Row(row.key, 0, 0), (0, 0)
+        packets = row.packets - self._row.packets
+        octets = (row.bytes or 0) - (self._row.bytes or 0)
+        self._row, self.present = row, True
+        if not seconds:
+            self.rates.append(None)
+        elif packets:
+            self.rates.append(Rate(packets / seconds, octets / seconds))
+        else:
+            self.rates.append(_NO_RATE)  # one object for all: most of thousands of rules are idle
+
+    def miss(self) -> None:
+        """Takes an interval in which the row was not there."""
+        self.present = False
+        self.rates.append(None)
+
+    def zero(self) -> None:
+        """Lets totals be counted from now on."""
+        self._zero = (self._row.packets, self._row.bytes or 0)
+
+    def line(self) -> Line:
+        packets, octets = self._row.packets - self._zero[0], self._row.bytes
+        return Line(
+            self._row.key,
+            packets,
+            None if octets is None else octets - self._zero[1],
+            self.rates[-1] if self.rates else None,
+            tuple(self.rates),
+            self.present,
+            self.place,
+            self._row.fields,
+        )
+
+
+class Board:
+    """The history of one interface.
+
+    Attributes:
+        interface: its present name.
+        state: its mode, or why there is nothing to be read.
+        present: whether it could be read at last.
+        total: of all packets.
+    """
+
+    def __init__(self, interface: str) -> None:
+        self.interface = interface
+        self.state = ""
+        self.present = False
+        self.total = Track(interface, TOTAL_TICKS)
+        self._tables: dict[Table, dict[str, Track]] = {table: {} for table in Table}
+        self._attached_at_ns = 0
+        self._last_ns: int | None = None
+
+    def add(self, reading: Reading) -> None:
+        """Takes the next reading."""
+        self.interface, self.state = reading.interface, reading.state
+        self.present = reading.total is not None
+        if reading.total is None:
+            self._last_ns = None  # what came in meanwhile has no rate
+            self.total.miss()
+            for tracks in self._tables.values():
+                _add_rows(tracks, (), None, anew=False)
+            return
+        last_ns, self._last_ns = self._last_ns, reading.monotonic_ns
+        seconds = None if last_ns is None else (reading.monotonic_ns - last_ns) / 1e9
+        anew = self._attached_at_ns != reading.attached_at_ns
+        self._attached_at_ns = reading.attached_at_ns
+        self.total.add(Row(reading.interface, *reading.total), seconds, anew=anew)
+        for table, tracks in self._tables.items():
+            _add_rows(tracks, reading.tables.get(table, ()), seconds, anew=anew)
+
+    def lines(self, table: Table) -> Iterable[Line]:
+        """The rows of a table, in the order in which they came."""
+        return (track.line() for track in self._tables[table].values())
+
+    def zero(self) -> None:
+        """Lets all totals be counted from now on."""
+        self.total.zero()
+        for tracks in self._tables.values():
+            for track in tracks.values():
+                track.zero()
+
+
+def _add_rows(
+    tracks: dict[str, Track], rows: Iterable[Row], seconds: float | None, *, anew: bool
+) -> None:
+    seen = set()
+    for place, row in enumerate(rows):
+        track = tracks.get(row.key)
+        if track is None:
+            track = tracks[row.key] = Track(row.key, ROW_TICKS)
+        track.place = place
+        track.add(row, seconds, anew=anew)
+        seen.add(row.key)
+    for key, track in tracks.items():
+        if key not in seen:
+            track.miss()

@@ -1,0 +1,126 @@
+"""One look at an interface, as tables of counted rows: what history is made of.
+
+Whoever has another table to show adds it to `Table` and to what a source reads; history, sums,
+rates and the screen need not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from xdpctl.datapath.counters import Counters, RowNames, SizeRange, Tally
+from xdpctl.datapath.rule_counts import RuleCounts
+from xdpctl.datapath.snapshot import Snapshot
+
+DEFAULT_KEY = "(default)"  # no rule can be called that
+_MALFORMED = "malformed: "
+
+
+class Table(Enum):
+    """What is counted; the value is what one of its rows is called."""
+
+    PROTOCOLS = "protocol"
+    VERDICTS = "verdict"
+    RULES = "rule"
+    SIZES = "size in bytes"
+    CPUS = "cpu"
+
+
+class Row(NamedTuple):
+    """What was counted of one thing.
+
+    Attributes:
+        key: its name, which tells it from the others of its table.
+        packets, bytes: since the counter began; bytes are None where only packets are counted.
+        fields: of a rule, as in the file.
+    """
+
+    key: str
+    packets: int
+    bytes: int | None
+    fields: Mapping[str, Any] | None = None
+
+
+class Reading(NamedTuple):
+    """What an interface has counted up to one moment.
+
+    Attributes:
+        interface: its name.
+        monotonic_ns: the moment, for rates.
+        attached_at_ns: since when it is counted; what was attached anew counts from zero.
+        state: a word or two, such as the mode, or why there is nothing to be read.
+        total: all packets; None where there is nothing to be read.
+        tables: the rows in their natural order; empty where there is nothing to be read.
+    """
+
+    interface: str
+    monotonic_ns: int
+    attached_at_ns: int
+    state: str
+    total: Tally | None
+    tables: Mapping[Table, tuple[Row, ...]]
+
+
+def absent(interface: str, monotonic_ns: int, state: str) -> Reading:
+    """What there is to be said of an interface that cannot be read."""
+    return Reading(interface, monotonic_ns, 0, state, None, {})
+
+
+def reading_of(snapshot: Snapshot, rules: RuleCounts | None, cpus: Iterable[int]) -> Reading:
+    """The tables of a snapshot; `cpus` are those that are online."""
+    names, total = snapshot.names, snapshot.total
+    return Reading(
+        snapshot.interface.name,
+        snapshot.monotonic_ns,
+        snapshot.attached_at_ns,
+        f"{snapshot.mode_name} mode",
+        total.total,
+        {
+            Table.PROTOCOLS: tuple(
+                Row(name, *tally)
+                for name, tally in zip(names.protocols, total.protocols, strict=True)
+                if tally.packets
+            ),
+            Table.VERDICTS: tuple(_verdicts(total, names)),
+            Table.RULES: tuple(_rules(rules)),
+            Table.SIZES: tuple(
+                Row(size_key(size), packets, None)
+                for size, packets in zip(names.sizes, total.sizes, strict=True)
+            ),
+            Table.CPUS: tuple(_cpus(snapshot.per_cpu, frozenset(cpus))),
+        },
+    )
+
+
+def size_key(size: SizeRange) -> str:
+    return f"{size.first:,} and more" if size.last is None else f"{size.first:,} - {size.last:,}"
+
+
+def _verdicts(total: Counters, names: RowNames) -> Iterable[Row]:
+    """Verdicts, below `drop` why, and at the end why packets were malformed if any were."""
+    for name, tally in reversed([*zip(names.verdicts, total.verdicts, strict=True)]):
+        yield Row(name, *tally)
+        if name == "drop":
+            for reason, of_reason in zip(names.drop_reasons, total.drop_reasons, strict=True):
+                yield Row(f"drop: {reason}", *of_reason)
+    for reason, packets in zip(names.malformed, total.malformed, strict=True):
+        if packets:
+            yield Row(f"{_MALFORMED}{reason}", packets, None)
+
+
+def _rules(counts: RuleCounts | None) -> Iterable[Row]:
+    if counts is None:
+        return
+    for fields, tally in zip(counts.stored.rules, counts.rules, strict=False):
+        yield Row(str(fields["name"]), *tally, fields)
+    default = {"name": DEFAULT_KEY, "action": counts.stored.default}
+    yield Row(DEFAULT_KEY, *counts.default, default)
+
+
+def _cpus(per_cpu: Iterable[Counters], online: frozenset[int]) -> Iterable[Row]:
+    for cpu, counters in enumerate(per_cpu):
+        tally = counters.total
+        if cpu in online or tally.packets:
+            yield Row(f"cpu {cpu}", *tally)
