@@ -70,14 +70,14 @@ class Monitor:
     def scopes(self) -> tuple[str, ...]:
         """What can be looked at: interfaces as the source calls them, before them their sum."""
         keys = tuple(self._shown)
-        return keys if len(keys) == 1 else (SUM, *keys)
+        return (SUM, *keys) if len(keys) > 1 else keys
 
     def board(self, scope: str) -> Board | None:
         """The history of one interface; None of their sum."""
         return self._shown.get(scope)
 
     def total(self, scope: str) -> Line:
-        """All packets. Before the first reading there is nothing to be asked for."""
+        """All packets; of what is in `scopes`."""
         return _sum(scope, [board.total.line() for board in self._chosen(scope)])
 
     def lines(self, scope: str, table: Table) -> list[Line]:

@@ -88,6 +88,7 @@ def reading_of(snapshot: Snapshot, rules: RuleCounts | None, cpus: Iterable[int]
             Table.SIZES: tuple(
                 Row(size_key(size), packets, None)
                 for size, packets in zip(names.sizes, total.sizes, strict=True)
+                if packets
             ),
             Table.CPUS: tuple(_cpus(snapshot.per_cpu, frozenset(cpus))),
         },

@@ -43,9 +43,8 @@ class Dashboard(App[None]):
         (18, "-middle"),
         (36, "-high"),
     ]
-    # The terminal's own colours: they are right on dark and on light ones.
     CSS = """
-    Screen { background: ansi_default; color: ansi_default; layout: vertical; overflow: hidden; }
+    Screen { overflow: hidden; }
     #heading, #tabs, #keys { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     #heading { text-style: reverse; }
     #graphs { height: 6; }
@@ -59,7 +58,7 @@ class Dashboard(App[None]):
     .-low #graphs { display: none; }
     .-high #graphs { height: 9; }
     .-wide.-high #tabs { display: none; }
-    .-wide.-high #tables { layout: grid; grid-size: 2; grid-gutter: 1 2; }
+    .-wide.-high #tables { layout: grid; grid-size: 2; grid-rows: 3fr 3fr 2fr; grid-gutter: 1 2; }
     .-wide.-high RowTable { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -88,7 +87,8 @@ class Dashboard(App[None]):
         """`now` says what time it is, for people."""
         if not os.environ.get("NO_COLOR"):
             os.environ.pop("NO_COLOR", None)  # empty is as if it were not set (no-color.org)
-        super().__init__()
+        # The terminal's own colours: they are right on dark and on light ones.
+        super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.animation_level = "none"
         self.failure: XdpctlError | None = None
@@ -108,7 +108,7 @@ class Dashboard(App[None]):
         yield Static(id="tabs")
         with Container(id="tables"):
             for view in VIEWS:
-                yield RowTable(view.title, id=view.name)
+                yield RowTable(in_order=view.in_order, id=view.name)
         yield Static(id="keys")
         yield Input(id="filter", placeholder="list only rows with this text", compact=True)
 
@@ -156,7 +156,8 @@ class Dashboard(App[None]):
                 if table.display:
                     lines = self._lines(view)
                     title = title_of(view, lines)
-                    table.show(lines, self._shown, notes_of(view, lines, self._monitor), title)
+                    notes = notes_of(view, lines, self._monitor)
+                    table.show(lines, self._shown, notes, title, self._span)
         if isinstance(self.screen, Detail):
             self.screen.follow()
 
@@ -175,11 +176,12 @@ class Dashboard(App[None]):
 
     def _draw_graphs(self, total: Line) -> None:
         for graph in self.query(Graph):
-            ticks = min(graph.intervals, len(total.rates))
-            span = f"{self._monitor.seconds_back(ticks):.0f} s"
             unit = Unit.PACKETS if graph.id == "packets" else Unit.BITS
             values = [each and unit.of(each.packets, each.bytes) for each in total.rates]
-            graph.show(values, span)
+            graph.show(values, self._span(graph.intervals))
+
+    def _span(self, intervals: int) -> str:
+        return f"{self._monitor.seconds_back(intervals):.0f} s"
 
     def _lines(self, view: View) -> list[Line]:
         if view.table is None:

@@ -58,12 +58,12 @@ class Cells(NamedTuple):
         return f"{self.name} {self.rate} {self.total} "
 
 
-def head_cells(title: str, unit: Unit, columns: Columns) -> Cells:
+def head_cells(title: str, unit: Unit, columns: Columns, span: str = "") -> Cells:
     return Cells(
         fitted(title, columns.name),
         unit.rate.rjust(_RATE_WIDTH),
         unit.value.rjust(_TOTAL_WIDTH),
-        fitted("lately", columns.spark),
+        fitted(span, columns.spark),
     )
 
 

@@ -36,7 +36,7 @@ KEYS = (
 
 _CSS = """
     align: center middle;
-    background: ansi_default 0%;
+    background: transparent;
 """
 _BOX_CSS = """
     border: solid ansi_default;

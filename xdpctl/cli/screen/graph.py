@@ -16,6 +16,7 @@ from xdpctl.cli.screen.blocks import graph
 from xdpctl.cli.screen.cells import fitted
 from xdpctl.cli.text import rate
 
+_NOW_WIDTH = 18
 _TITLE, _BARS = Style(bold=True), Style(color="green")
 
 
@@ -44,8 +45,8 @@ class Graph(Widget):
         shown = self._values[-self.intervals :] if self.intervals else ()
         now = rate(shown[-1] if shown else None)
         highest = max((value for value in shown if value is not None), default=None)
-        title = fitted(f"{self._unit} {now}", self.size.width // 2)
-        title += f"highest {rate(highest)}  {self._span}"
+        title = f"{self._unit} {now}".ljust(_NOW_WIDTH)
+        title += f"max {rate(highest)} in {self._span}"
         height = max(0, self.size.height - 1)
         before = self._painted
         self._painted = [

@@ -15,10 +15,17 @@ from xdpctl.observe.reading import Table
 
 
 class View(NamedTuple):
-    """A table on the screen; `table` is None for the interfaces themselves."""
+    """A table on the screen.
+
+    Attributes:
+        table: None for the interfaces themselves.
+        in_order: its rows have an order of their own, which new ones enter into; otherwise they
+            come at the end, where they move no others.
+    """
 
     name: str
     table: Table | None
+    in_order: bool = False
 
     @property
     def title(self) -> str:
@@ -28,9 +35,9 @@ class View(NamedTuple):
 VIEWS = (
     View("protocols", Table.PROTOCOLS),
     View("verdicts", Table.VERDICTS),
-    View("rules", Table.RULES),
-    View("sizes", Table.SIZES),
-    View("cpus", Table.CPUS),
+    View("rules", Table.RULES, in_order=True),
+    View("sizes", Table.SIZES, in_order=True),
+    View("cpus", Table.CPUS, in_order=True),
     View("interfaces", None),
 )
 
@@ -57,7 +64,7 @@ def tabs_line(chosen: int) -> Text:
 
 
 def keys_line() -> str:
-    return "? help  / filter  s sort  space pause  u unit  z zero  a act  enter detail  q quit"
+    return "? help  / filter  s sort  space pause  u unit  z zero  enter detail  a act  q"
 
 
 def title_of(view: View, lines: Sequence[Line]) -> str:

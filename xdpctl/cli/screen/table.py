@@ -61,7 +61,7 @@ class _Painted(NamedTuple):
 
 
 class RowTable(Widget, can_focus=True):
-    """The rows keep their places until they are sorted; new ones come at the end."""
+    """The rows keep their places until they are sorted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
@@ -80,9 +80,13 @@ class RowTable(Widget, can_focus=True):
             super().__init__()
             self.table = table
 
-    def __init__(self, title: str, **settings: Any) -> None:
+    def __init__(self, *, in_order: bool, **settings: Any) -> None:
+        """`in_order`: new rows come where they belong among the others, until those are sorted;
+        otherwise at the end."""
         super().__init__(**settings)
-        self._title = title
+        self._in_order = in_order
+        self._title = ""
+        self._span: Callable[[int], str] = str
         self._shown = Shown()
         self._lines: dict[str, Line] = {}
         self._notes: Mapping[str, str] = {}
@@ -96,19 +100,28 @@ class RowTable(Widget, can_focus=True):
     # what is shown
 
     def show(
-        self, lines: Sequence[Line], shown: Shown, notes: Mapping[str, str], title: str
+        self,
+        lines: Sequence[Line],
+        shown: Shown,
+        notes: Mapping[str, str],
+        title: str,
+        span: Callable[[int], str],
     ) -> None:
         """Take new counts.
 
         Args:
             notes: what stands behind the names, by key.
             title: at the head of the names.
+            span: how long the last so many intervals were.
         """
         self._lines = {line.key: line for line in lines}
-        self._notes, self._shown, self._title = notes, shown, title
+        self._notes, self._shown, self._title, self._span = notes, shown, title, span
         known = set(self._places)
         self._places = [key for key in self._places if key in self._lines]
-        self._places += [line.key for line in lines if line.key not in known]
+        new = [line.key for line in lines if line.key not in known]
+        self._places += new
+        if new and self._in_order:
+            self._places.sort(key=lambda key: _own_place(self._lines[key]))
         self._list()
 
     def filter(self, text: str) -> None:
@@ -128,7 +141,7 @@ class RowTable(Widget, can_focus=True):
             return -(number or 0.0)
 
         keys: dict[Order, Callable[[Line], Any]] = {
-            Order.OWN: lambda line: (not line.present, line.place),
+            Order.OWN: _own_place,
             Order.NAME: lambda line: line.key,
             Order.TOTAL: lambda line: of(unit.of(line.packets, line.bytes or line.packets)),
             Order.RATE: lambda line: of(
@@ -136,6 +149,7 @@ class RowTable(Widget, can_focus=True):
             ),
         }
         self._places.sort(key=lambda key: keys[order](self._lines[key]))
+        self._in_order = False
         self._list()
 
     @property
@@ -200,7 +214,8 @@ class RowTable(Widget, can_focus=True):
     def _paint(self, y: int) -> _Painted:
         columns = Columns.of(self.size.width)
         if y < _HEAD_LINES:
-            cells = head_cells(self._head(), self._shown.unit, columns)
+            span = f"last {self._span(columns.spark)}"
+            cells = head_cells(self._head(), self._shown.unit, columns, span)
             style = _FOCUSED_HEAD if self.has_focus else _HEAD
             return _Painted(f"  {cells.numbers}", cells.spark, style)
         at = self._top + y - _HEAD_LINES
@@ -238,3 +253,8 @@ class RowTable(Widget, can_focus=True):
 
     def on_blur(self) -> None:
         self.paint()
+
+
+def _own_place(line: Line) -> tuple[bool, int]:
+    """What has ended goes behind the others."""
+    return not line.present, line.place
