@@ -203,7 +203,7 @@ class Dashboard(App[None]):
     def on_key(self) -> None:
         self._message = ""
 
-    def on_resize(self) -> None:
+    def on_row_table_resized(self) -> None:
         self.call_after_refresh(self.render_all)
 
     # keys

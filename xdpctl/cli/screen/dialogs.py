@@ -19,21 +19,22 @@ from xdpctl.cli.text import Unit, count, printable, rate
 from xdpctl.observe.history import ROW_TICKS, Line
 
 KEYS = (
-    ("1 to 6, tab", "another table; in a large terminal all are there, and one has the keys"),
-    ("left, right", "another interface, or all together"),
-    ("up, down, page up, page down, home, end", "move the cursor"),
-    ("enter", "all about the row; on an interface: look at that one"),
-    ("s  t  n  o", "sort once: by rate, total, name, or in their own order"),
+    ("1 to 6  tab", "another table; where all are there, the one with the keys"),
+    ("left  right", "another interface, or all together"),
+    ("up  down", "move the cursor; also page up, page down, home, end"),
+    ("enter", "all about the row; of an interface: look at that one"),
+    ("s  t  n  o", "sort once: by rate, total, name, in their own order"),
     ("/", "list only rows with a text; escape lists all again"),
     ("space", "hold the picture still; counting goes on"),
     ("+  -", "a longer, a shorter interval"),
     ("u", "packets, bits or bytes"),
     ("i", "totals in full, or with k, M, G"),
-    ("z", "totals from now on (the counters stay as they are)"),
-    ("a", "drop the protocol, or delete the rule, under the cursor; asks first"),
+    ("z", "totals from now on; the counters stay as they are"),
+    ("a", "drop the protocol or delete the rule; asks first"),
     ("q", "leave"),
 )
 
+_KEYS_WIDTH = 13
 _CSS = """
     align: center middle;
     background: transparent;
@@ -65,8 +66,8 @@ class Help(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         text = Text()
         for keys, what in KEYS:
-            text.append(f"{keys}\n", "bold")
-            text.append(f"    {what}\n")
+            text.append(keys.ljust(_KEYS_WIDTH), "bold")
+            text.append(f"{what}\n")
         text.rstrip()
         with _Box():
             yield Static(text)

@@ -72,7 +72,7 @@ def title_of(view: View, lines: Sequence[Line]) -> str:
     title = f"{VIEWS.index(view) + 1} {view.title}"
     if view.table is Table.CPUS:
         ratio = busiest_to_mean(lines)
-        title += "" if ratio is None else f"  busiest {ratio:.2f} x mean"
+        title += "" if ratio is None else f", busiest/mean {ratio:.2f}"
     if view.table is Table.RULES and not lines:
         title += "  (none)"
     return title

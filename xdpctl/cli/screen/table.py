@@ -80,6 +80,9 @@ class RowTable(Widget, can_focus=True):
             super().__init__()
             self.table = table
 
+    class Resized(Message):
+        """There is another number of rows to be shown, or rows are to be shown at all."""
+
     def __init__(self, *, in_order: bool, **settings: Any) -> None:
         """`in_order`: new rows come where they belong among the others, until those are sorted;
         otherwise at the end."""
@@ -247,6 +250,7 @@ class RowTable(Widget, can_focus=True):
     def on_resize(self, _: Resize) -> None:
         self._painted = []
         self._follow()
+        self.post_message(self.Resized())
 
     def on_focus(self) -> None:
         self.paint()
