@@ -24,7 +24,7 @@ WATCH_SECONDS_MIN = 0.1
 # The commands of each group of the help, in its order; the module of the same name holds each.
 COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
-    "See what it counts": ("stats", "histogram", "dashboard"),
+    "See what it counts": ("stats", "histogram", "dashboard", "export"),
     "Filter with rules": ("apply", "diff", "rollback", "check", "rule", "set"),
     "Ban sources for a while": ("ban", "unban", "bans"),
     "Build a lab": ("lab",),
@@ -43,11 +43,13 @@ FOREIGN_VERBS = {
     "info": "status",
     "list": "status",
     "live": "dashboard",
+    "metrics": "export",
     "load": "attach",
     "ls": "status",
     "off": "detach",
     "on": "attach",
     "show": "stats",
+    "prometheus": "export",
     "screen": "dashboard",
     "sizes": "histogram",
     "start": "attach",

@@ -103,7 +103,7 @@ class LiveInterfaces(Owner):
     def _look_for_more(self) -> None:
         known = {each.name for each in self._interfaces.values()}
         for interface in all_interfaces():
-            if interface.name not in known:
+            if interface.name not in known and interface.name not in self._interfaces:
                 self._interfaces[interface.name] = LiveInterface(interface.name)
 
     def read(self) -> dict[str, Reading]:
