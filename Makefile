@@ -15,7 +15,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 # What Debian and Ubuntu call what is used. llvm has llvm-strip, linux-libc-dev the kernel's headers;
 # nsenter, unshare and setpriv are util-linux, which is always there.
 BUILD_PACKAGES := libbpf1 libbpf-dev linux-libc-dev clang llvm python3-venv
-TEST_PACKAGES := iproute2 ethtool openssh-server openssh-client tmux clang-format $(shell . /etc/os-release; \
+TEST_PACKAGES := iproute2 ethtool openssh-server openssh-client tmux prometheus clang-format $(shell . /etc/os-release; \
   [ "$$ID" = ubuntu ] && echo linux-tools-common linux-tools-$$(uname -r) || echo bpftool)
 BENCH_PACKAGES := xdp-tools nftables iptables ipset
 KERNEL_PACKAGES := qemu-system-x86 busybox-static kmod debian-archive-keyring
@@ -124,9 +124,9 @@ docs: build ## Write README.md's table of commands and the rules file's JSON Sch
 	@$(BIN)/python docs/commands.py
 	@$(BIN)/python docs/schema.py
 
-.PHONY: picture
-picture: build ## Draw README.md's picture anew from what the commands print in a lab.
-	@$(SUDO) $(BIN)/python docs/picture.py
+.PHONY: pictures
+pictures: build ## Draw README.md's pictures anew from what is to be seen in a lab.
+	@$(SUDO) $(BIN)/python -m docs.pictures
 
 .PHONY: build
 build: $(OBJECTS) ## Compile the BPF objects into the packages.
