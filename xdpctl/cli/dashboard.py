@@ -90,6 +90,8 @@ def _show(interfaces: list[Interface], seconds: float, *, named: bool) -> None:
     from xdpctl.observe.live import LiveInterfaces  # noqa: PLC0415
     from xdpctl.observe.monitor import Monitor  # noqa: PLC0415
 
+    for name in ("COLUMNS", "LINES"):  # exported by a shell they outlast a change of size
+        os.environ.pop(name, None)
     with LiveInterfaces([each.name for each in interfaces] if named else []) as live:
         live.check()
         screen = Dashboard(Monitor(live), seconds)
