@@ -60,6 +60,7 @@ def test_examples_in_the_help_name_options_that_exist(verb: str) -> None:
     ("wrong", "right"),
     [
         ("block", "xdpctl ban"),
+        ("tui", "xdpctl dashboard"),
         ("drop", "xdpctl rule add IFACE drop"),
         ("list", "xdpctl status"),
         ("load", "xdpctl attach"),
@@ -145,7 +146,8 @@ def test_no_command_loads_what_takes_long(verb: str) -> None:
         "import sys\nfrom xdpctl.cli.main import main\n"
         f"try:\n    main([{verb!r}, '--netns', 'no-such-namespace', 'lo'])\n"
         "except SystemExit:\n    pass\n"
-        "print(sorted({'pyroute2', 'scapy', 'numpy', 'rich', 'asyncio'} & set(sys.modules)))"
+        "print(sorted({'pyroute2', 'scapy', 'numpy', 'rich', 'asyncio', 'textual', 'prometheus_client'}"
+        " & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -17,7 +17,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from xdpctl.cli.screen.actions import propose, run
-from xdpctl.cli.screen.cells import Shown
+from xdpctl.cli.screen.cells import Shown, fitted
 from xdpctl.cli.screen.dialogs import Detail, Help, Question
 from xdpctl.cli.screen.graph import Graph
 from xdpctl.cli.screen.heads import VIEWS, View, heading, keys_line, notes_of, tabs_line, title_of
@@ -148,7 +148,8 @@ class Dashboard(App[None]):
             self._scope = scopes[0]
         total = self._monitor.total(self._scope)
         with self.batch_update():
-            self._update("heading", heading(self._monitor, self._scope, self._status()))
+            head = heading(self._monitor, self._scope, self._status())
+            self._update("heading", Text(fitted(head, self.size.width)))
             self._update("tabs", tabs_line(self._view))
             self._update("keys", Text(self._message or keys_line()))
             self._draw_graphs(total)

@@ -42,7 +42,7 @@ VIEWS = (
 )
 
 
-def heading(monitor: Monitor, scope: str, status: Sequence[str]) -> Text:
+def heading(monitor: Monitor, scope: str, status: Sequence[str]) -> str:
     """What is looked at, and how."""
     board = monitor.board(scope)
     if board is None:
@@ -50,7 +50,7 @@ def heading(monitor: Monitor, scope: str, status: Sequence[str]) -> Text:
         what = [f"xdpctl  {SUM} {interfaces} interfaces"]
     else:
         what = [f"xdpctl  {printable(board.interface)}", printable(board.state)]
-    return Text(" · ".join(filter(None, [*what, *status])))
+    return " · ".join(filter(None, [*what, *status]))
 
 
 def tabs_line(chosen: int) -> Text:

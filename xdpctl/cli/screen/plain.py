@@ -16,7 +16,7 @@ def frame(monitor: Monitor, width: int) -> Iterator[str]:
     zero."""
     for scope in monitor.scopes:
         total = monitor.total(scope)
-        yield fitted(heading(monitor, scope, ()).plain, width).rstrip()
+        yield fitted(heading(monitor, scope, ()), width).rstrip()
         now = [
             f"{rate(total.rate and rate_in(unit)(total.rate))} {unit.rate}"
             for unit in (Unit.PACKETS, Unit.BITS)

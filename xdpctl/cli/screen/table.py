@@ -56,7 +56,7 @@ class _Painted(NamedTuple):
     style: Style
 
     def strip(self) -> Strip:
-        bars = self.style if self.style.reverse or self.style.dim else self.style + _BAR
+        bars = self.style or _BAR
         return Strip([Segment(self.numbers, self.style), Segment(self.spark, bars)])
 
 
