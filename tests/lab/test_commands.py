@@ -124,6 +124,23 @@ def test_watch_prints_rates_of_what_came_in_between(counted: Pair) -> None:
     assert (watching.returncode, stderr) == (0, "")
 
 
+def test_histogram_watch_tells_totals_and_rates(counted: Pair) -> None:
+    with start(counted.right, "histogram", "eth0", "--watch", "0.2", "--json") as watching:
+        document = json.loads(line(watching.stdout))
+        assert document["sizes"] == [{"from": 0, "to": 63, "packets": 21}]
+        counted.left.send("eth0", [FRAME] * 1000)
+        while not document["interval"]["sizes"]:
+            document = json.loads(line(watching.stdout))
+        (row,), seconds = document["interval"]["sizes"], document["interval"]["seconds"]
+        assert row["packets_per_second"] == pytest.approx(row["packets"] / seconds)
+        assert document["interval"]["packets_per_second"] == row["packets_per_second"]
+        assert document["interval"]["bits_per_second"] == pytest.approx(
+            row["packets"] * 42 * 8 / seconds
+        )
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=30)
+
+
 def test_watch_ends_cleanly_when_the_interface_goes_away(counted: Pair) -> None:
     with start(counted.right, "stats", "eth0", "--watch", "0.1", "--json") as watching:
         line(watching.stdout)

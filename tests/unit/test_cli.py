@@ -140,14 +140,16 @@ def test_verbs_are_completed_by_the_shell() -> None:
     assert done.stdout.splitlines() == ["plain,attach"]
 
 
+SLOW = {"pyroute2", "scapy", "numpy", "rich", "asyncio", "textual", "prometheus_client"}
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_command_loads_what_takes_long(verb: str) -> None:
     script = (
         "import sys\nfrom xdpctl.cli.main import main\n"
         f"try:\n    main([{verb!r}, '--netns', 'no-such-namespace', 'lo'])\n"
         "except SystemExit:\n    pass\n"
-        "print(sorted({'pyroute2', 'scapy', 'numpy', 'rich', 'asyncio', 'textual', 'prometheus_client'}"
-        " & set(sys.modules)))"
+        f"print(sorted({SLOW!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

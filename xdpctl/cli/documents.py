@@ -67,10 +67,29 @@ def interval(interval_: Interval, *, per_cpu: bool = False) -> Document:
     counters = interval_.counters
     rows = _rows(counters, interval_.snapshot.names)
     for row in rows["protocols"] + rows["verdicts"] + rows["drop_reasons"]:
-        row["packets_per_second"] = interval_.per_second(row["packets"])
-        row["bits_per_second"] = interval_.per_second(row["bytes"] * 8)
+        row.update(_rates(interval_, Tally(row["packets"], row["bytes"])))
     document = stats(interval_.snapshot, per_cpu=per_cpu)
-    return document | {"interval": {"seconds": interval_.seconds} | counters.total._asdict() | rows}
+    return document | {"interval": _interval_heading(interval_) | rows}
+
+
+def sizes_interval(interval_: Interval) -> Document:
+    """`histogram`, and under `interval` what came in since the line before."""
+    snapshot = interval_.snapshot
+    document = snapshot_heading(snapshot) | {"sizes": sizes(snapshot.total, snapshot.names)}
+    recent = sizes(interval_.counters, snapshot.names)
+    for row in recent:
+        row["packets_per_second"] = interval_.per_second(row["packets"])
+    return document | {"interval": _interval_heading(interval_) | {"sizes": recent}}
+
+
+def _interval_heading(interval_: Interval) -> Document:
+    total = interval_.counters.total
+    return {"seconds": interval_.seconds} | total._asdict() | _rates(interval_, total)
+
+
+def _rates(interval_: Interval, tally: Tally) -> Document:
+    rate = interval_.rate(tally)
+    return {"packets_per_second": rate.packets, "bits_per_second": rate.bytes * 8}
 
 
 def sizes(counters: Counters, names: RowNames) -> list[Document]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of, watch_option
-from xdpctl.cli.documents import sizes, snapshot_heading, write_json
+from xdpctl.cli.documents import sizes, sizes_interval, snapshot_heading, write_json
 from xdpctl.cli.stats import take
 from xdpctl.cli.watching import stop_signals, watch
-from xdpctl.datapath.counters import Counters
 from xdpctl.datapath.interfaces import find_interface
 from xdpctl.datapath.snapshot import Snapshot
 from xdpctl.observe.rates import Interval
@@ -33,26 +32,30 @@ def command(context: click.Context, interface: str, watch_seconds: float | None)
     found = find_interface(interface)
     json = session_of(context).json
     if watch_seconds is None:
-        snapshot = take(found)
-        _show(snapshot, snapshot.total, json)
+        _show_once(take(found), json)
         return
-
-    def show(intervals: list[Interval]) -> None:
-        if not json:
-            from xdpctl.cli.tables import next_frame  # noqa: PLC0415 - rich, for people only
-
-            next_frame()
-        for each in intervals:
-            _show(each.snapshot, each.counters, json)
-
     with stop_signals() as stop:
-        watch([found], watch_seconds, stop, show)
+        watch([found], watch_seconds, stop, _write_intervals if json else _print_intervals)
 
 
-def _show(snapshot: Snapshot, counters: Counters, json: bool) -> None:
+def _show_once(snapshot: Snapshot, json: bool) -> None:
     if json:
-        write_json(snapshot_heading(snapshot) | {"sizes": sizes(counters, snapshot.names)})
+        total = sizes(snapshot.total, snapshot.names)
+        write_json(snapshot_heading(snapshot) | {"sizes": total})
         return
     from xdpctl.cli.tables import print_histogram  # noqa: PLC0415 - rich, for people only
 
-    print_histogram(snapshot, counters)
+    print_histogram(snapshot, snapshot.total)
+
+
+def _write_intervals(intervals: list[Interval]) -> None:
+    for each in intervals:
+        write_json(sizes_interval(each))
+
+
+def _print_intervals(intervals: list[Interval]) -> None:
+    from xdpctl.cli.tables import next_frame, print_histogram  # noqa: PLC0415 - rich
+
+    next_frame()
+    for each in intervals:
+        print_histogram(each.snapshot, each.counters)

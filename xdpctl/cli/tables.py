@@ -8,14 +8,16 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from xdpctl.cli.text import age, local_time, printable, si
+from xdpctl.cli.text import Unit, age, count, local_time, printable, rate
 from xdpctl.datapath.counters import Counters, RowNames, Tally
 from xdpctl.datapath.snapshot import Snapshot
 from xdpctl.observe.rates import Interval
+from xdpctl.observe.reading import size_key
 
 _NAME_WIDTH, _PACKETS_WIDTH, _BYTES_WIDTH, _RATE_WIDTH = 20, 17, 20, 9
 _BAR_CELLS = 34
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
+_RATES = (Unit.PACKETS, Unit.BITS)
 
 Row = tuple[str, Tally, Tally]
 """A name, what was counted in total, and what of it in the interval."""
@@ -70,16 +72,15 @@ def _tally_table(title: str, rows: Sequence[Row], interval: Interval | None = No
     """The rows that are not zero, and the sum whatever it is."""
     table = _table((title, _NAME_WIDTH), ("packets", _PACKETS_WIDTH), ("bytes", _BYTES_WIDTH))
     if interval:
-        table.add_column("packets/s", justify="right", width=_RATE_WIDTH)
-        table.add_column("bits/s", justify="right", width=_RATE_WIDTH)
+        for unit in _RATES:
+            table.add_column(unit.rate, justify="right", width=_RATE_WIDTH)
     for name, tally, recent in rows:
         is_sum = name == "all"
         if not tally.packets and not is_sum:
             continue
-        cells = [name, f"{tally.packets:,}", f"{tally.bytes:,}"]
+        cells = [name, count(tally.packets), count(tally.bytes)]
         if interval:
-            cells.append(si(interval.per_second(recent.packets)))
-            cells.append(si(interval.per_second(recent.bytes * 8)))
+            cells += (rate(unit.of(*interval.rate(recent))) for unit in _RATES)
         table.add_row(*cells, style="bold" if is_sum else None)
     return table
 
@@ -90,7 +91,7 @@ def _print_malformed(out: Console, names: RowNames, total: Counters) -> None:
         table = _table(("malformed because", _NAME_WIDTH), ("packets", _PACKETS_WIDTH))
         for name, packets in zip(names.malformed, total.malformed, strict=True):
             if packets:
-                table.add_row(name, f"{packets:,}")
+                table.add_row(name, count(packets))
         out.print(table)
 
 
@@ -107,11 +108,10 @@ def print_histogram(snapshot: Snapshot, counters: Counters) -> None:
     table = _table(("bytes", 15), ("packets", 15), ("share", 7))
     table.add_column(width=_BAR_CELLS)
     for row in range(counted[0], counted[-1] + 1):
-        size, packets = snapshot.names.sizes[row], counters.sizes[row]
-        span = (
-            f"{size.first:,} and more" if size.last is None else f"{size.first:,} - {size.last:,}"
-        )
-        table.add_row(span, f"{packets:,}", f"{packets / total:.1%}", bar(packets / largest))
+        packets = counters.sizes[row]
+        share = f"{packets / total:.1%}"
+        span = size_key(snapshot.names.sizes[row])
+        table.add_row(span, count(packets), share, bar(packets / largest))
     out.print(table)
 
 

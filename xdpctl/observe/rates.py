@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from xdpctl.datapath.counters import Counters
+from xdpctl.datapath.counters import Counters, Tally
 from xdpctl.datapath.snapshot import Reader, Snapshot
 
 T = TypeVar("T")
@@ -38,6 +38,10 @@ class Interval(NamedTuple):
         if earlier.attached_at_ns != later.attached_at_ns:
             return cls(later, seconds, later.total)
         return cls(later, seconds, later.total.since(earlier.total))
+
+    def rate(self, tally: Tally) -> Rate:
+        """Of what was counted in the interval."""
+        return Rate(*map(self.per_second, tally))
 
     def per_second(self, count: int) -> float:
         return per_second(count, self.seconds)
