@@ -110,7 +110,14 @@ def test_a_value_of_each_possible_cpu_is_kept_apart(obj: Object, name: str) -> N
     written = tuple(odd(1000 + cpu, (cpu, 2, 0xFFFF), cpu) for cpu in range(possible_cpus()))
     values[2] = written
 
-    for read in (values[2], dict(values.lookup_batch())[2], dict(values.items())[2]):
+    raw = dict(values.lookup_batch(raw=True))[2]
+    assert isinstance(raw, bytes)
+    for read in (
+        values[2],
+        dict(values.lookup_batch())[2],
+        dict(values.items())[2],
+        values.decode(raw),
+    ):
         assert [vars(value) for value in read] == list(written)
     assert values.info.value_size == 11
 

@@ -16,7 +16,7 @@ from xdpctl.observe.rates import Rate
 
 def line(**more) -> Line:
     known = {"key": "tcp", "packets": 1234, "bytes": 98765, "rate": Rate(12.0, 1500.0)}
-    return Line(**({"rates": (), "present": True} | known | more))
+    return Line(**({"history": (), "present": True} | known | more))
 
 
 def test_graph_is_as_high_as_the_largest_value_and_leaves_gaps_out() -> None:

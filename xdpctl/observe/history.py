@@ -7,7 +7,7 @@ reading an interval. Tracks stay when their rows end: who looks away misses noth
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from xdpctl.observe.rates import Rate
@@ -28,7 +28,7 @@ class Line(NamedTuple):
         key: tells it from the others of its table.
         packets, bytes: since the zero point; bytes are None where they are not counted.
         rate: of the last interval; None where nothing could be measured, as of what has ended.
-        rates: those of the last intervals, the latest at the end, None in gaps.
+        history: the rates of the last intervals, as it goes on; the latest at the end, None in gaps.
         present: whether it is still there; what has ended keeps its last counts.
         place: where it stood among the others when last seen.
         fields: of a rule, as in the file.
@@ -38,10 +38,15 @@ class Line(NamedTuple):
     packets: int
     bytes: int | None
     rate: Rate | None
-    rates: tuple[Rate | None, ...]
+    history: Collection[Rate | None]
     present: bool
     place: int = 0
     fields: Mapping[str, Any] | None = None
+
+    @property
+    def rates(self) -> tuple[Rate | None, ...]:
+        """The history as it is now; made when asked for, since few of thousands of rows are."""
+        return tuple(self.history)
 
 
 class Track:
@@ -91,7 +96,7 @@ class Track:
             packets,
             None if octets is None else octets - self._zero[1],
             self.rates[-1] if self.rates else None,
-            tuple(self.rates),
+            self.rates,
             self.present,
             self.place,
             self._row.fields,

@@ -170,12 +170,16 @@ class MapAccess(ABC):
 
     # in batches
 
-    def lookup_batch(self, batch: int = _BATCH_DEFAULT) -> Iterator[tuple[Any, Any]]:
-        """All keys with their values, `batch` at a system call. Raises BpfError."""
+    def lookup_batch(
+        self, batch: int = _BATCH_DEFAULT, *, raw: bool = False
+    ) -> Iterator[tuple[Any, Any]]:
+        """All keys with their values, `batch` at a system call; `raw` ones are bytes, of which
+        `decode()` makes what they stand for. Raises BpfError."""
         for keys, values, count in self._batches(batch):
             for i in range(count):
                 key = self._key.decode(keys, i * self.info.key_size)
-                yield key, self._decode(values, i * self._value_bytes)
+                at = i * self._value_bytes
+                yield key, values[at : at + self._value_bytes] if raw else self._decode(values, at)
 
     def array_values(self) -> ArrayValues:
         """The values of an array map at about one moment, each decoded when it is asked for: of
@@ -284,6 +288,10 @@ class MapAccess(ABC):
         if len(value) != possible_cpus():
             raise ValueError(f"{len(value)} values given for {possible_cpus()} possible CPUs")
         return b"".join(self._value.encode(each).ljust(self._stride, b"\0") for each in value)
+
+    def decode(self, value: bytes) -> Any:
+        """What the bytes of a value stand for. Raises BtfError."""
+        return self._decode(value)
 
     @staticmethod
     def _key_error(error: BpfError, key: Any) -> Exception:

@@ -157,7 +157,7 @@ class Dashboard(App[None]):
                 if table.display:
                     lines = self._lines(view)
                     title = title_of(view, lines)
-                    notes = notes_of(view, lines, self._monitor)
+                    notes = notes_of(view, self._monitor)
                     table.show(lines, self._shown, notes, title, self._span)
         if isinstance(self.screen, Detail):
             self.screen.follow()

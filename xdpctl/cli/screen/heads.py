@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
@@ -78,11 +78,11 @@ def title_of(view: View, lines: Sequence[Line]) -> str:
     return title
 
 
-def notes_of(view: View, lines: Sequence[Line], monitor: Monitor) -> Mapping[str, str]:
-    """What stands behind the names of a table, by key."""
-    if view.table is Table.RULES:
-        return {line.key: note_of(line) for line in lines}
-    if view.table is None:
-        boards = {line.key: monitor.board(line.key) for line in lines}
-        return {key: board.state for key, board in boards.items() if board is not None}
-    return {}
+def notes_of(view: View, monitor: Monitor) -> Callable[[Line], str]:
+    """What stands behind the names of a table."""
+
+    def state(line: Line) -> str:
+        board = monitor.board(line.key)
+        return "" if board is None else board.state
+
+    return state if view.table is None else note_of

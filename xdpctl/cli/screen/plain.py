@@ -37,9 +37,9 @@ def _table(view: View, lines: list[Line], monitor: Monitor, width: int) -> Itera
         return
     # A sparkline of one interval says nothing: its room goes to the names.
     columns = Columns(sum(Columns.of(width)), 0)
-    notes = notes_of(view, rows, monitor)
+    note_of = notes_of(view, monitor)
     title = title_of(view, lines).split(maxsplit=1)[1]
     yield ""
     yield head_cells(title, Unit.PACKETS, columns).numbers.rstrip()
     for line in rows:
-        yield row_cells(line, notes.get(line.key, ""), Shown(), columns).numbers.rstrip()
+        yield row_cells(line, note_of(line), Shown(), columns).numbers.rstrip()

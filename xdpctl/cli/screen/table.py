@@ -7,7 +7,7 @@ again, which is what counts on a slow connection, and the cursor is on a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,6 +27,7 @@ from xdpctl.cli.screen.cells import (
     Shown,
     fitted,
     head_cells,
+    note_of,
     row_cells,
 )
 from xdpctl.cli.text import printable
@@ -92,7 +93,7 @@ class RowTable(Widget, can_focus=True):
         self._span: Callable[[int], str] = str
         self._shown = Shown()
         self._lines: dict[str, Line] = {}
-        self._notes: Mapping[str, str] = {}
+        self._note_of: Callable[[Line], str] = note_of
         self._places: list[str] = []
         self._filter = ""
         self._listed: list[str] = []
@@ -106,19 +107,19 @@ class RowTable(Widget, can_focus=True):
         self,
         lines: Sequence[Line],
         shown: Shown,
-        notes: Mapping[str, str],
+        notes: Callable[[Line], str],
         title: str,
         span: Callable[[int], str],
     ) -> None:
         """Take new counts.
 
         Args:
-            notes: what stands behind the names, by key.
+            notes: what stands behind the name of a row.
             title: at the head of the names.
             span: how long the last so many intervals were.
         """
         self._lines = {line.key: line for line in lines}
-        self._notes, self._shown, self._title, self._span = notes, shown, title, span
+        self._note_of, self._shown, self._title, self._span = notes, shown, title, span
         known = set(self._places)
         self._places = [key for key in self._places if key in self._lines]
         new = [line.key for line in lines if line.key not in known]
@@ -165,7 +166,7 @@ class RowTable(Widget, can_focus=True):
         self._listed = [
             key
             for key in self._places
-            if not wanted or wanted in f"{key} {self._notes.get(key, '')}".casefold()
+            if not wanted or wanted in f"{key} {self._note_of(self._lines[key])}".casefold()
         ]
         if self._cursor not in self._lines:
             self._cursor = None
@@ -229,7 +230,7 @@ class RowTable(Widget, can_focus=True):
         under_cursor = key == self._cursor and self.has_focus
         style = Style(reverse=True) if under_cursor else Style.null() if line.present else _DIM
         marks = (CURSOR if under_cursor else " ") + (" " if line.present else ENDED)
-        cells = row_cells(line, self._notes.get(key, ""), self._shown, columns)
+        cells = row_cells(line, self._note_of(line), self._shown, columns)
         return _Painted(f"{marks}{cells.numbers}", cells.spark, style)
 
     def _head(self) -> str:
