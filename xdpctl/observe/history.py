@@ -28,7 +28,7 @@ class Line(NamedTuple):
         key: tells it from the others of its table.
         packets, bytes: since the zero point; bytes are None where they are not counted.
         rate: of the last interval; None where nothing could be measured, as of what has ended.
-        history: the rates of the last intervals, as it goes on; the latest at the end, None in gaps.
+        history: rates of the last intervals, as it goes on; the latest at the end, None in gaps.
         present: whether it is still there; what has ended keeps its last counts.
         place: where it stood among the others when last seen.
         fields: of a rule, as in the file.
