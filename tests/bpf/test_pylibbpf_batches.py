@@ -113,3 +113,12 @@ def test_values_of_an_array_are_those_of_each_index() -> None:
         assert [*values[n]] == [struct.pack("=Q", cube + cpu) for cpu in range(cpus)]
     with pytest.raises(IndexError):
         values[9000]
+
+
+def test_of_a_batch_those_are_discarded_that_there_are(hash_map: Map) -> None:
+    keys = [n.to_bytes(4, "big") for n in (7, 20_000, 8, 7, 30_000, 40_000, 9)]
+
+    assert hash_map.discard_batch(keys) == [True, False, True, False, False, False, True]
+    assert hash_map.discard_batch(keys) == [False] * 7
+    assert hash_map.discard_batch([]) == []
+    assert len(list(hash_map.lookup_batch())) == 9997

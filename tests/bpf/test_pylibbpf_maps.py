@@ -173,6 +173,15 @@ def test_a_trie_of_many_prefixes_is_read_in_batches(obj: Object) -> None:
     assert dict(found) == wanted
 
 
+def test_members_of_keys_are_packed_and_read_by_rows(obj: Object) -> None:
+    key = obj.maps.routes.key_row("prefix_length", "address").pack(32, bytes([10, 0, 0, 1]))
+
+    assert obj.maps.routes.update_batch({key: 7}) == 1
+    assert obj.maps.routes[{"prefix_length": 32, "address": bytes([10, 0, 0, 1])}] == 7
+    with pytest.raises(BtfError):  # whose value is a number
+        list(obj.maps.routes.lookup_rows(("prefix_length",), ("value",)))
+
+
 @pytest.mark.parametrize("name", ["cpu_hash", "cpu_array"])
 def test_per_cpu_values_are_written_in_batches(obj: Object, name: str) -> None:
     values = obj.maps[name]

@@ -168,3 +168,24 @@ def test_members_that_take_no_bytes_are_left_out() -> None:
 
     assert codec.decode(b"\1\0\0\0") == Record(n=struct.unpack("=I", b"\1\0\0\0")[0])
     assert codec.encode({"n": 0}) == bytes(4)
+
+
+def test_a_row_has_the_members_asked_for_at_their_places() -> None:
+    row = pair().row("tag", "text")
+
+    assert row.size == 20
+    assert row.pack(9, b"text") == struct.pack("=B3x8x4s2x2x", 9, b"text")
+    encoded = pair().encode({"tag": 7, "numbers": (1, 2), "text": b"abc", "inner": {"x": -1}})
+    assert row.unpack(encoded) == (7, b"abc\0")
+    assert pair().row().unpack(encoded) == ()
+
+
+@pytest.mark.parametrize("names", [("text", "tag"), ("other",), ("numbers",), ("inner",)])
+def test_a_row_of_other_members_or_of_another_order_is_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(BtfError):
+        pair().row(*names)
+
+
+def test_a_union_has_no_rows() -> None:
+    with pytest.raises(BtfError):
+        either().row("small")

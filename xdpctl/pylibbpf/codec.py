@@ -87,6 +87,13 @@ class Codec:
         except struct.error as error:
             raise BtfError(str(error)) from None
 
+    def row(self, *names: str) -> struct.Struct:
+        """What packs and unpacks these members of a struct, numbers or bytes, in their order, and
+        takes the others for padding: for many values, a tenth of the time. Raises BtfError."""
+        if not isinstance(self._codec, _Struct):
+            raise BtfError("only structs without bit fields have members by rows")
+        return struct.Struct("=" + self._codec.row_format(names))
+
     def encode(self, value: Any) -> bytes:
         """The bytes of `value`. Raises BtfError when it does not fit the type."""
         flat: list[Any] = []
@@ -207,6 +214,7 @@ class _Struct:
         _check_size(type_.size)
         self.size = type_.size
         self._members: list[tuple[str, _Codec]] = []
+        self._gaps: list[int] = []  # before each member
         formats: list[str] = []
         end = 0
         self.cost = 1
@@ -218,6 +226,7 @@ class _Struct:
             if offset < end or offset + codec.size > type_.size:
                 raise BtfError(f"BTF struct {type_.name}: member {member.name} does not fit")
             formats += [_padding(offset - end), codec.format]
+            self._gaps.append(offset - end)
             end = offset + codec.size
             self.cost = _checked_cost(self.cost + codec.cost)
             self._members.append((member.name, codec))
@@ -235,6 +244,20 @@ class _Struct:
             else:
                 fields |= vars(codec.build(flat))
         return Record(**fields)
+
+    def row_format(self, names: tuple[str, ...]) -> str:
+        formats, found = [], []
+        for (name, codec), gap in zip(self._members, self._gaps, strict=True):
+            formats.append(_padding(gap))
+            if name in names and type(codec) in (_Scalar, _Bytes):
+                found.append(name)
+                formats.append(codec.format)
+            else:
+                formats.append(_padding(codec.size))
+        if tuple(found) != names:
+            raise BtfError(f"not the order of the members, or not scalars: {', '.join(names)}")
+        used = sum(self._gaps) + sum(codec.size for _, codec in self._members)
+        return "".join(formats) + _padding(self.size - used)
 
     def flatten(self, value: Any, flat: list[Any]) -> None:
         given = _given(value, self.names)

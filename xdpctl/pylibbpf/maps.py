@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes as ct
 import errno
 import mmap as mmap_module
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
@@ -181,6 +182,25 @@ class MapAccess(ABC):
                 at = i * self._value_bytes
                 yield key, values[at : at + self._value_bytes] if raw else self._decode(values, at)
 
+    def lookup_rows(
+        self, key_names: tuple[str, ...], value_names: tuple[str, ...]
+    ) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """Of all keys and their values these members, as `Codec.row` has them. Raises BpfError,
+        BtfError; of a per-CPU map too."""
+        key, value = self.key_row(*key_names), _typed(self._value).row(*value_names)
+        if self._per_cpu:
+            raise BtfError("a per-CPU map has many values for a key")
+        for keys, values, count in self._batches(_BATCH_DEFAULT):
+            yield from zip(
+                key.iter_unpack(keys[: count * key.size]),
+                value.iter_unpack(values[: count * value.size]),
+                strict=True,
+            )
+
+    def key_row(self, *names: str) -> struct.Struct:
+        """What packs these members into the bytes of a key, as `Codec.row`. Raises BtfError."""
+        return _typed(self._key).row(*names)
+
     def array_values(self) -> ArrayValues:
         """The values of an array map at about one moment, each decoded when it is asked for: of
         a large map that costs a fraction of decoding them all. Raises BpfError."""
@@ -221,11 +241,12 @@ class MapAccess(ABC):
             yield keys.raw, values.raw, count.value
 
     def update_batch(self, items: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> int:
-        """Store many values; returns how many. Raises BpfError, whose `done` are stored."""
+        """Store many values; returns how many. Keys may be bytes. Raises BpfError, whose `done` are
+        stored."""
         pairs = list(items.items() if isinstance(items, Mapping) else items)
         if not pairs:
             return 0
-        keys = b"".join(self._key.encode(key) for key, _ in pairs)
+        keys = b"".join(self._key_bytes(key) for key, _ in pairs)
         values = b"".join(self._encoded_values(pairs))
         count = ct.c_uint32(len(pairs))
         options = _BatchOptions(sz=ct.sizeof(_BatchOptions))
@@ -238,13 +259,18 @@ class MapAccess(ABC):
             raise
         return count.value
 
-    def _encoded_values(self, pairs: Iterable[tuple[Any, Any]]) -> Iterator[bytes]:
-        """One value for many keys is encoded once."""
-        last, encoded = object(), b""
+    def _key_bytes(self, key: Any) -> bytes:
+        if isinstance(key, bytes) and len(key) == self.info.key_size:
+            return key
+        return self._key.encode(key)
+
+    def _encoded_values(self, pairs: list[tuple[Any, Any]]) -> Iterator[bytes]:
+        """One object for many keys is encoded once."""
+        encoded: dict[int, bytes] = {}
         for _, value in pairs:
-            if value is not last:
-                last, encoded = value, self._encode(value)
-            yield encoded
+            if id(value) not in encoded:
+                encoded[id(value)] = self._encode(value)
+            yield encoded[id(value)]
 
     def delete_batch(self, keys: Iterable[Any]) -> int:
         """Delete many keys; returns how many. Raises BpfError (ENOENT at the first missing one)."""
@@ -258,6 +284,27 @@ class MapAccess(ABC):
             subject=self._subject,
         )  # fmt: skip
         return count.value
+
+    def discard_batch(self, keys: Iterable[Any]) -> list[bool]:
+        """Delete those that there are; says of each whether it was there. Keys may be bytes. Raises
+        BpfError."""
+        encoded = [self._key_bytes(key) for key in keys]
+        memory = ct.create_string_buffer(b"".join(encoded))
+        options = _BatchOptions(sz=ct.sizeof(_BatchOptions))
+        there: list[bool] = []
+        while left := len(encoded) - len(there):
+            count = ct.c_uint32(left)
+            try:
+                lib.bpf_map_delete_batch(
+                    self.fd, ct.byref(memory, len(there) * self.info.key_size), ct.byref(count),
+                    ct.byref(options), subject=self._subject,
+                )  # fmt: skip
+                there += [True] * left
+            except BpfError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                there += [True] * count.value + [False]
+        return there
 
     # the memory itself
 
@@ -334,6 +381,12 @@ class Map(Fd, MapAccess):
 
     def __repr__(self) -> str:
         return f"<Map {self.info.name} id={self.info.id}>" if hasattr(self, "info") else "<Map>"
+
+
+def _typed(codec: Codec | BytesCodec) -> Codec:
+    if isinstance(codec, Codec):
+        return codec
+    raise BtfError("the map has no BTF that names members")
 
 
 def codecs_of(info: MapInfo, btf: Btf | None) -> tuple[Codec | BytesCodec, Codec | BytesCodec]:
