@@ -43,7 +43,7 @@ class Banning(NamedTuple):
         return BanTable(self.running)
 
     def ban(self, *prefixes: str, terms: Terms = FOR_EVER) -> None:
-        self.table.add(NOWHERE, [prefix(each) for each in prefixes], terms)
+        self.table.add(NOWHERE, dict.fromkeys(map(prefix, prefixes), terms))
 
     def verdict(self, source: str) -> int:
         return self.program.test_run(frame(source)).retval

@@ -128,13 +128,53 @@ def test_addresses_come_from_files_and_pipes_as_they_come(
         assert pipe.wait(30) == 0
 
 
+def test_lines_may_have_times_of_their_own(attached: Attached, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text(
+        "198.51.100.1 3h59m ; of its own\n198.51.100.2\n10.0.0.0/8\t1d\n198.51.100.2 2h\n"
+        "198.51.100.1\n 2001:db8::1   90s \n"
+    )
+    attached.xdpctl("ban", "eth0", "--file", str(listed), "--for", "10m", "--tag", "feed")
+    ends = {"198.51.100.1/32": 600, "198.51.100.2/32": 7200, "10.0.0.0/8": 86400,
+            "2001:db8::1/128": 90}  # fmt: skip
+    listing = bans(attached, "--tag", "feed")
+    assert listing.keys() == ends.keys()
+    for address, seconds in ends.items():
+        assert seconds - 60 < listing[address]["remaining"] <= seconds
+    assert "ended 4 bans" in attached.xdpctl("unban", "eth0", "--file", str(listed))
+
+
+def test_a_stream_goes_on_after_what_is_refused(attached: Attached, tmp_path: Path) -> None:
+    rules = tmp_path / "edge.yaml"
+    rules.write_text(
+        "sets: {never_ban: [203.0.113.0/28]}\nrules: [{action: pass, src: '@never_ban'}]\n"
+    )
+    attached.xdpctl("apply", "eth0", str(rules))
+    lines = "203.0.113.5\n198.51.100.1 1h\nfe80::/10\nfe80::/11\n::/0\n198.51.100.2\n"
+    done = attached.right.run([*XDPCTL, "ban", "eth0", "-"], input=lines, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("would drop neighbour discovery") == 3
+    assert "203.0.113.5: the ruleset's set never_ban has addresses of it" in done.stderr
+    assert done.stderr.splitlines()[-2:] == [
+        "xdpctl: <stdin>: some addresses were refused; the others are banned",
+        "hint: --force overrides",
+    ]
+    assert bans(attached).keys() == {"198.51.100.1/32", "198.51.100.2/32"}
+
+
 def test_wrong_addresses_are_told_and_nothing_is_banned(pair: Pair, tmp_path: Path) -> None:
     assert xdpctl(pair.right, "attach", "eth0").returncode == 0
     listed = tmp_path / "list.txt"
     listed.write_text("198.51.100.1\n198.51.100.300\n10.0.0.1/8\n1.2.3.5-1.2.3.7\n")
+    timed = tmp_path / "timed.txt"
+    timed.write_text("10.0.0.1 soon\n10.0.0.1 1h 2h\n10.0.0.1 0s\n")
     cases = (
         (("ban", "eth0", "198.51.100.1", "nobody"), '"nobody" is not an IPv4 or IPv6 address'),
         (("ban", "eth0", "--file", str(listed)), f"{listed}:2: "),
+        (("ban", "eth0", "--file", str(timed)), f'{timed}:1: "soon" is not a duration'),
+        (("ban", "eth0", "--file", str(timed)), f'{timed}:2: "10.0.0.1 1h 2h" is no ADDRESS'),
+        (("ban", "eth0", "--file", str(timed)), f'{timed}:3: "0s" is not a duration'),
+        (("ban", "eth0", "198.51.100.1 1h"), "is not an IPv4 or IPv6 address"),
         (("ban", "eth0", "10.0.0.0/8", "--for", "soon"), '--for: "soon" is not a duration'),
         (("ban", "eth0", "10.0.0.0/8", "--tag", "x" * 64), "at most 63 bytes"),
         (("ban", "eth0"), "name the addresses to ban"),

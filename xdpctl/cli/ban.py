@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from xdpctl.cli.ban_input import BansCommand, batches, interfaces_of, whose_arguments
+from xdpctl.cli.ban_input import STDIN, BansCommand, batches, interfaces_of, whose_arguments
 from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import heading, write_json
 from xdpctl.cli.text import printable
 from xdpctl.datapath.bans import Terms, ban, checked_tag
 from xdpctl.datapath.interfaces import current_namespace
-from xdpctl.errors import WrongUsage
+from xdpctl.errors import WrongUsage, XdpctlError
 from xdpctl.rules.times import parse_duration
 from xdpctl.rules.values import BadValue
 
@@ -41,7 +41,8 @@ def command(
 ) -> None:
     """Drop every packet that comes from these addresses, ahead of all rules. The kernel ends a ban
     on time by itself; banning again sets its new end. `-` reads addresses from standard input, as
-    they come, for as long as that stays open.
+    they come, for as long as that stays open. A line there, or in a file, can end with a time of
+    its own, as `192.0.2.1 3h59m`.
     """
     session = session_of(context)
     if not addresses and file is None:
@@ -50,18 +51,41 @@ def command(
         seconds = None if lifetime is None else parse_duration(lifetime)
     except BadValue as error:
         raise WrongUsage(f"--for: {error}") from None
-    terms = Terms(seconds, checked_tag(tag))
+    default = Terms(seconds, checked_tag(tag))
     found = interfaces_of(interface, everywhere=everywhere)
-    count = 0
-    for prefixes in batches(addresses, file):
-        count += len(prefixes)
-        for each in found:
-            ban(each, prefixes, terms, force=force)
-    until = f" for {lifetime}" if lifetime else ""
+    banned = [0] * len(found)
+    refused = _Refused()
+    tell = refused.tell if STDIN in (*addresses, file) else None
+    for lifetimes in batches(addresses, file):
+        terms = {None: default} | {
+            own: Terms(own, default.tag) for own in set(lifetimes.values()) if own is not None
+        }
+        wanted = {prefix: terms[own] for prefix, own in lifetimes.items()}
+        for i, each in enumerate(found):
+            banned[i] += ban(each, wanted, force=force, tell=tell)
+    refused.raise_if_any()
     if session.json:
         netns = current_namespace()
-        write_json([heading(each, netns) | {"banned": count} for each in found])
+        pairs = zip(found, banned, strict=True)
+        write_json([heading(each, netns) | {"banned": count} for each, count in pairs])
         return
-    for each in found:
+    for each, count in zip(found, banned, strict=True):
         what = f"{count:,} address{'' if count == 1 else 'es'}"
-        click.echo(printable(f"{each.name}: banned {what}{until}"))
+        click.echo(printable(f"{each.name}: banned {what}"))
+
+
+class _Refused:
+    """What a stream would have banned and must not: told as it comes, and no end of the stream."""
+
+    def __init__(self) -> None:
+        self._last: XdpctlError | None = None
+
+    def tell(self, error: XdpctlError) -> None:
+        self._last = error
+        for line in error.message.splitlines():
+            click.echo(printable(f"xdpctl: {line}"), err=True)
+
+    def raise_if_any(self) -> None:
+        if self._last is not None:
+            told = "<stdin>: some addresses were refused; the others are banned"
+            raise type(self._last)(told, hint=self._last.hint)

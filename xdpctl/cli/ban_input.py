@@ -1,10 +1,14 @@
-"""What `xdpctl ban` and `xdpctl unban` share: where addresses come from, and on what interfaces."""
+"""What `xdpctl ban` and `xdpctl unban` share: where addresses come from, and on what interfaces.
+
+A line of a file or of standard input is ADDRESS[/LEN], maybe a TIME after it, maybe a comment.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import click
@@ -15,14 +19,19 @@ from xdpctl.datapath.bans import Prefix, parse_ban
 from xdpctl.datapath.hook import occupants
 from xdpctl.datapath.interfaces import Interface, all_interfaces, find_interface
 from xdpctl.errors import NotAttached, WrongUsage
-from xdpctl.rules.values import BadValue
+from xdpctl.rules.times import parse_duration
+from xdpctl.rules.values import BadValue, quoted
 
 STDIN = "-"
 _FILE_BYTES_MAX = 256 << 20
 _CHUNK_BYTES = 1 << 18
 _LINE_BYTES_MAX = 4096
 _SHOWN_MAX = 10
+_LIFETIMES_KEPT = 4096
 _COMMENT = re.compile(r"[#;].*")
+
+Lifetimes = dict[Prefix, int | None]
+"""Prefixes, and the seconds that their lines give; the last line of a prefix counts."""
 
 
 class BansCommand(Command):
@@ -39,7 +48,7 @@ class BansCommand(Command):
 def whose_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """IFACE or --all, the addresses, and --file."""
     for decorate in (
-        click.option("--file", "file", metavar="FILE", help="Addresses from a file, one a line."),
+        click.option("--file", "file", metavar="FILE", help="A file with an address on each line."),
         click.option("--all", "everywhere", is_flag=True, help="On every interface that has it."),
         click.argument("addresses", metavar="ADDRESS[/LEN]...", nargs=-1),
         click.argument("interface", metavar="IFACE|--all", type=InterfaceName(), required=False),
@@ -60,7 +69,7 @@ def interfaces_of(interface: str | None, *, everywhere: bool) -> list[Interface]
     return [find_interface(interface)]
 
 
-def batches(addresses: Iterable[str], file: str | None) -> Iterator[list[Prefix]]:
+def batches(addresses: Iterable[str], file: str | None) -> Iterator[Lifetimes]:
     """Prefixes of the arguments and of the file, all at once; of standard input (`-`) as they come.
 
     Raises WrongUsage: some are wrong. Those of standard input that are right were given by then.
@@ -70,7 +79,7 @@ def batches(addresses: Iterable[str], file: str | None) -> Iterator[list[Prefix]
     wrong = _Wrong()
     prefixes = wrong.parsed(enumerate(words, 1), "")
     if file is not None and file != STDIN:
-        prefixes += wrong.parsed(enumerate(_lines_of(file), 1), f"{file}:")
+        prefixes |= wrong.parsed(enumerate(_lines_of(file), 1), f"{file}:")
     wrong.raise_if_any()
     if prefixes:
         yield prefixes
@@ -111,15 +120,16 @@ class _Wrong:
         self.lines: list[str] = []
         self._count = 0
 
-    def parsed(self, numbered: Iterable[tuple[int, str]], where: str) -> list[Prefix]:
-        """The others; nothing of empty lines and comments."""
-        found = []
+    def parsed(self, numbered: Iterable[tuple[int, str]], where: str) -> Lifetimes:
+        """The others; of empty lines and comments nothing. Arguments have no `where`."""
+        found: Lifetimes = {}
         for number, line in numbered:
-            text = _COMMENT.sub("", line).strip() if where else line
-            if not text and where:
-                continue
             try:
-                found.append(parse_ban(text))
+                if not where:
+                    found[parse_ban(line)] = None
+                elif words := _COMMENT.sub("", line).split():
+                    prefix, seconds = _parse_line(words)
+                    found[prefix] = seconds
             except BadValue as error:
                 self._count += 1
                 if len(self.lines) < _SHOWN_MAX:
@@ -136,3 +146,17 @@ class _Wrong:
         if self._count:
             lines = "a line" if self._count == 1 else f"{self._count:,} lines"
             raise WrongUsage(f"<stdin>: {lines} with no address; the others were taken")
+
+
+def _parse_line(words: list[str]) -> tuple[Prefix, int | None]:
+    """Raises BadValue."""
+    match words:
+        case [address]:
+            return parse_ban(address), None
+        case [address, lifetime]:
+            return parse_ban(address), _seconds(lifetime)
+        case _:
+            raise BadValue(f"{quoted(' '.join(words))} is no ADDRESS, nor ADDRESS TIME")
+
+
+_seconds = lru_cache(_LIFETIMES_KEPT)(parse_duration)

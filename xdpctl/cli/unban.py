@@ -41,7 +41,7 @@ def command(
         raise WrongUsage("name addresses, or a --tag", hint="xdpctl unban eth0 192.0.2.1")
     found = interfaces_of(interface, everywhere=everywhere)
     ended = [0] * len(found)
-    for prefixes in batches(addresses, file) if tag is None else [[]]:
+    for prefixes in batches(addresses, file) if tag is None else [{}]:
         for i, each in enumerate(found):
             ended[i] += len(unban(each, prefixes, tag))
     if session_of(context).json:

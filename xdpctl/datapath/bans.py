@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import compress
 from typing import Any, NamedTuple
 
 from xdpctl.datapath.counters import Tally
@@ -17,7 +18,7 @@ from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.locking import only_writer
 from xdpctl.datapath.program import RunningProgram
 from xdpctl.datapath.running import running_on
-from xdpctl.errors import KernelRefused, WrongUsage
+from xdpctl.errors import KernelRefused, WrongUsage, XdpctlError
 from xdpctl.pylibbpf import BpfError, Map
 from xdpctl.rules.values import (
     BITS,
@@ -27,15 +28,19 @@ from xdpctl.rules.values import (
     BadValue,
     address_text,
     parse_address,
+    parse_host,
     quoted,
 )
 
 NEVER_BAN = "never_ban"
 """The set of a ruleset whose addresses are not banned."""
 
+_KEY = ("high", "low", "version", "length")
+_VERSION = _KEY.index("version")
 _INDEX_BITS = 64
 _LOW_64 = 2**64 - 1
 _SHOWN_MAX = 3
+_READ_RATHER_THAN_TRY = 1000
 
 
 class Prefix(NamedTuple):
@@ -85,24 +90,38 @@ class Terms(NamedTuple):
 
 
 def ban(
-    interface: Interface, prefixes: Sequence[Prefix], terms: Terms, *, force: bool = False
-) -> None:
+    interface: Interface,
+    terms_of: Mapping[Prefix, Terms],
+    *,
+    force: bool = False,
+    tell: Callable[[XdpctlError], None] | None = None,
+) -> int:
     """Ban sources, or set the new end of bans that there are: all of them, unless it raises.
 
+    Args:
+        tell: is told what is refused, which is then left out.
+
+    Returns: how many were banned.
+
     Raises:
-        WouldLockOut: it would drop a lifeline; not with `force`.
-        WrongUsage: it would drop addresses of the set `never_ban`; not with `force`.
+        WouldLockOut: it would drop a lifeline; not with `force`, nor `tell`.
+        WrongUsage: it would drop addresses of the set `never_ban`; not with `force`, nor `tell`.
         KernelRefused: the table is full; says how many went in.
         NotAttached, NotStored, MissingPrivilege.
     """
-    from xdpctl.datapath.ban_refusals import refuse_dangerous  # noqa: PLC0415
+    from xdpctl.datapath.ban_refusals import refusals  # noqa: PLC0415
 
     with only_writer(), running_on(interface) as (program, _):
-        if not force:
-            refuse_dangerous(interface, program, prefixes)
+        refused: set[Prefix] = set()
+        for each in () if force else refusals(interface, program, terms_of):
+            if tell is None:
+                raise each.error
+            tell(each.error)
+            refused.update(each.prefixes)
         table = BanTable(program)
         table.clear_expired()
-        table.add(interface, prefixes, terms)
+        table.add(interface, {k: v for k, v in terms_of.items() if k not in refused})
+        return len(terms_of) - len(refused)
 
 
 def unban(
@@ -135,6 +154,9 @@ def count_bans(interface: Interface) -> int:
 
 def parse_ban(text: str) -> Prefix:
     """An address or a prefix without host bits. Raises BadValue."""
+    if "/" not in text and "-" not in text:
+        version, number = parse_host(text)
+        return Prefix(version, number, BITS[version])
     version, first, last = parse_address(text)
     size = last - first + 1
     if size & -size != size or first % size:
@@ -164,59 +186,63 @@ class BanTable:
         self._bans: Map = program.map("bans")
         self._hits: Map = program.map("ban_hits")
         self._index: Map = program.map("ban_index")
+        self._key = self._bans.key_row(*_KEY)
         self._boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._now_ns = time.time_ns()
 
     def __iter__(self) -> Iterator[Ban]:
         if not self._index[0].any:
             return
-        hits = {_prefix_of_key(key): value for key, value in self._hits.lookup_batch()}
-        for key, ban_ in self._bans.lookup_batch():
-            if self._is_in_force(ban_):
-                yield self._ban(_prefix_of_key(key), ban_, hits)
+        hits = dict(self._hits.lookup_rows(_KEY, ("packets", "bytes")))
+        for key, ban_ in self._bans.lookup_rows(_KEY, ("expires_ns", "added_ns", "tag")):
+            expires_ns, added_ns, tag = ban_
+            if self._is_in_force(expires_ns):
+                remaining = expires_ns - self._boot_ns if expires_ns else None
+                yield Ban(
+                    _prefix_of_key(key),
+                    tag.partition(b"\0")[0].decode(errors="replace"),
+                    added_ns,
+                    None if remaining is None else self._now_ns + remaining,
+                    remaining,
+                    Tally(*hits.get(key, (0, 0))),
+                )
 
-    def _is_in_force(self, ban_: Any) -> bool:
-        return not ban_.expires_ns or ban_.expires_ns > self._boot_ns
+    def _is_in_force(self, expires_ns: int) -> bool:
+        return not expires_ns or expires_ns > self._boot_ns
 
-    def _ban(self, prefix: Prefix, ban_: Any, hits: dict[Prefix, Any]) -> Ban:
-        remaining = ban_.expires_ns - self._boot_ns if ban_.expires_ns else None
-        hit = hits.get(prefix)
-        return Ban(
-            prefix,
-            ban_.tag.partition(b"\0")[0].decode(errors="replace"),
-            ban_.added_ns,
-            None if remaining is None else self._now_ns + remaining,
-            remaining,
-            Tally(hit.packets, hit.bytes) if hit else Tally(0, 0),
-        )
-
-    def add(self, interface: Interface, prefixes: Sequence[Prefix], terms: Terms) -> None:
-        expires_ns = 0 if terms.seconds is None else self._boot_ns + terms.seconds * 10**9
-        entry = {"expires_ns": expires_ns, "added_ns": self._now_ns, "tag": terms.tag.encode()}
-        self._name_lengths(prefixes, expires_ns)
-        pairs = [(_key_of_prefix(each), entry) for each in dict.fromkeys(prefixes)]
+    def add(self, interface: Interface, terms_of: Mapping[Prefix, Terms]) -> None:
+        """Raises KernelRefused: the table is full."""
+        ends = {terms: self._end_ns(terms) for terms in set(terms_of.values())}
+        entries = {
+            terms: {"expires_ns": end, "added_ns": self._now_ns, "tag": terms.tag.encode()}
+            for terms, end in ends.items()
+        }
+        self._name_lengths(terms_of, ends.values())
         try:
-            self._bans.update_batch(pairs)
+            self._bans.update_batch(
+                [(self._packed(prefix), entries[terms]) for prefix, terms in terms_of.items()]
+            )
         except BpfError as error:
             if error.errno not in (errno.E2BIG, errno.ENOMEM):
                 raise
             full = f"the table of {self._bans.info.max_entries:,} bans is full"
             what = full if error.errno == errno.E2BIG else "the kernel has no memory for more bans"
             raise KernelRefused(
-                f"{interface.name}: {what}: {error.done:,} of {len(pairs):,} went in",
+                f"{interface.name}: {what}: {error.done:,} of {len(terms_of):,} went in",
                 hint="unban some, or attach with a larger --max-bans",
             ) from error
 
+    def _end_ns(self, terms: Terms) -> int:
+        return 0 if terms.seconds is None else self._boot_ns + terms.seconds * 10**9
+
     def remove(self, prefixes: Iterable[Prefix]) -> list[Prefix]:
-        removed = []
-        for each in prefixes:
-            key = _key_of_prefix(each)
-            if _delete(self._bans, key):
-                removed.append(each)
-            _delete(self._hits, key)
-        if removed:
+        """Returns those that there were."""
+        wanted = list(dict.fromkeys(prefixes))
+        there = self._bans.discard_batch(map(self._packed, wanted))
+        self._forget_hits(map(self._packed, wanted), len(wanted))
+        if any(there):
             self._tidy()
-        return removed
+        return [*compress(wanted, there)]
 
     def clear_expired(self) -> None:
         """Nothing has to be looked at before the first of them expires."""
@@ -226,30 +252,42 @@ class BanTable:
 
     def _tidy(self) -> None:
         """Clear away what has expired, and name the lengths that are left in use."""
-        named, earliest, gone = _Lengths(0, [0] * len(self._index[0].ipv6)), 0, []
-        for key, ban_ in self._bans.lookup_batch():
-            if not self._is_in_force(ban_):
-                gone.append(key)
+        gone, earliest, used = [], 0, set()
+        for key, (expires_ns,) in self._bans.lookup_rows(_KEY, ("expires_ns",)):
+            if not self._is_in_force(expires_ns):
+                gone.append(self._key.pack(*key))
                 continue
-            named.add(key.version, key.length)
-            if ban_.expires_ns:
-                earliest = min(earliest or ban_.expires_ns, ban_.expires_ns)
-        for key in gone:
-            _delete(self._bans, key)
-            _delete(self._hits, key)
+            used.add(key[_VERSION:])
+            if expires_ns and (not earliest or expires_ns < earliest):
+                earliest = expires_ns
+        self._bans.discard_batch(gone)
+        self._forget_hits(gone, len(gone))
+        named = _Lengths(0, [0] * len(self._index[0].ipv6))
+        for each in used:
+            named.add(*each)
         self._index[0] = named.record(earliest)
 
-    def _name_lengths(self, prefixes: Iterable[Prefix], expires_ns: int) -> None:
+    def _forget_hits(self, keys: Iterable[bytes], count: int) -> None:
+        """Few of a long list of bans have any."""
+        if count > _READ_RATHER_THAN_TRY:
+            counted = {self._key.pack(*key) for key, _ in self._hits.lookup_rows(_KEY, ())}
+            keys = counted.intersection(keys)
+        self._hits.discard_batch(keys)
+
+    def _name_lengths(self, prefixes: Iterable[Prefix], expiries_ns: Iterable[int]) -> None:
         """Before the entries are there; of entries that go, lengths are named until later."""
         index = self._index[0]
         named = _Lengths(index.ipv4, list(index.ipv6))
-        for each in {(each.version, each.length) for each in prefixes}:
+        for each in {(version, length) for version, _, length in prefixes}:
             named.add(*each)
-        if not expires_ns:
-            earliest = index.earliest_ns
-        else:
-            earliest = min(index.earliest_ns or expires_ns, expires_ns)
-        self._index[0] = named.record(earliest)
+        ends = [each for each in (index.earliest_ns, *expiries_ns) if each]
+        self._index[0] = named.record(min(ends, default=0))
+
+    def _packed(self, prefix: Prefix) -> bytes:
+        version, network, length = prefix
+        if version == IPV4:
+            return self._key.pack(network << 32, 0, version, length)
+        return self._key.pack(network >> 64, network & _LOW_64, version, length)
 
 
 class _Lengths:
@@ -270,24 +308,11 @@ class _Lengths:
         return {"any": used, "ipv4": self._ipv4, "ipv6": self._ipv6, "earliest_ns": earliest_ns}
 
 
-def _key_of_prefix(prefix: Prefix) -> dict[str, int]:
-    version, network, length = prefix
-    high, low = (network << 32, 0) if version == IPV4 else (network >> 64, network & _LOW_64)
-    return {"high": high, "low": low, "version": version, "length": length}
-
-
-def _prefix_of_key(key: Any) -> Prefix:
-    if key.version == IPV4:
-        return Prefix(IPV4, key.high >> 32, key.length)
-    return Prefix(IPV6, key.high << 64 | key.low, key.length)
-
-
-def _delete(map_: Map, key: Any) -> bool:
-    try:
-        del map_[key]
-    except KeyError:
-        return False
-    return True
+def _prefix_of_key(key: tuple[int, ...]) -> Prefix:
+    high, low, version, length = key
+    if version == IPV4:
+        return Prefix(IPV4, high >> 32, length)
+    return Prefix(IPV6, high << 64 | low, length)
 
 
 def some_of(prefixes: Collection[Prefix]) -> str:

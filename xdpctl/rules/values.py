@@ -96,7 +96,7 @@ def parse_prefix(text: str) -> tuple[AddressRange, bool]:
     if dash:
         return _address_range(text, first.strip(" "), last.strip(" ")), True
     host, slash, length = text.partition("/")
-    version, number = _address(host)
+    version, number = parse_host(host)
     if not slash:
         return AddressRange(version, number, number), True
     if not _LENGTH.fullmatch(length) or int(length) > BITS[version]:
@@ -107,8 +107,8 @@ def parse_prefix(text: str) -> tuple[AddressRange, bool]:
 
 
 def _address_range(text: str, first: str, last: str) -> AddressRange:
-    version, low = _address(first)
-    last_version, high = _address(last)
+    version, low = parse_host(first)
+    last_version, high = parse_host(last)
     if version != last_version:
         raise BadValue(f"{quoted(text)} begins in IPv{version} and ends in IPv{last_version}")
     if low > high:
@@ -116,7 +116,8 @@ def _address_range(text: str, first: str, last: str) -> AddressRange:
     return AddressRange(version, low, high)
 
 
-def _address(text: str) -> tuple[int, int]:
+def parse_host(text: str) -> tuple[int, int]:
+    """The version and the number of one address."""
     version, family = (IPV6, socket.AF_INET6) if ":" in text else (IPV4, socket.AF_INET)
     try:  # inet_pton is strict: four decimal parts, no leading zeros, no scope
         return version, int.from_bytes(socket.inet_pton(family, text), "big")
