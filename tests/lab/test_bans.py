@@ -128,6 +128,14 @@ def test_addresses_come_from_files_and_pipes_as_they_come(
         assert pipe.wait(30) == 0
 
 
+def test_of_addresses_and_a_tag_both_count(attached: Attached) -> None:
+    attached.xdpctl("ban", "eth0", "198.51.100.1", "198.51.100.2", "--tag", "one")
+    attached.xdpctl("ban", "eth0", "198.51.100.2", "198.51.100.3", "--tag", "two")
+    words = ("unban", "eth0", "198.51.100.1", "198.51.100.2", "198.51.100.9", "--tag", "one")
+    assert "ended 1 ban" in attached.xdpctl(*words)
+    assert bans(attached).keys() == {"198.51.100.2/32", "198.51.100.3/32"}
+
+
 def test_lines_may_have_times_of_their_own(attached: Attached, tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text(

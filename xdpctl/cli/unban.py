@@ -33,15 +33,16 @@ def command(
     file: str | None,
     tag: str | None,
 ) -> None:
-    """End the bans of these addresses and prefixes, or all of a tag. What was not banned is none
-    the worse for it. `-` reads them from standard input, as they come.
+    """End the bans of these addresses and prefixes, or all of a tag, or of these those that have
+    the tag. What was not banned is none the worse for it. `-` reads addresses from standard input,
+    as they come.
     """
     named = bool(addresses) or file is not None
-    if named is (tag is not None):
+    if not named and tag is None:
         raise WrongUsage("name addresses, or a --tag", hint="xdpctl unban eth0 192.0.2.1")
     found = interfaces_of(interface, everywhere=everywhere)
     ended = [0] * len(found)
-    for prefixes in batches(addresses, file) if tag is None else [{}]:
+    for prefixes in batches(addresses, file) if named else [None]:
         for i, each in enumerate(found):
             ended[i] += len(unban(each, prefixes, tag))
     if session_of(context).json:

@@ -125,16 +125,20 @@ def ban(
 
 
 def unban(
-    interface: Interface, prefixes: Iterable[Prefix] = (), tag: str | None = None
+    interface: Interface, prefixes: Collection[Prefix] | None = None, tag: str | None = None
 ) -> list[Prefix]:
-    """End bans, of these prefixes, or of a tag; returns those that there were.
+    """End bans, of these prefixes, of a tag, or those of the prefixes that have the tag; returns
+    those that there were.
 
     Raises NotAttached, MissingPrivilege, KernelRefused.
     """
     with only_writer(), running_on(interface) as (program, _):
         table = BanTable(program)
-        wanted = [each.prefix for each in table if each.tag == tag] if tag is not None else prefixes
-        return table.remove(wanted)
+        if tag is None:
+            return table.remove(prefixes or ())
+        tagged = [each.prefix for each in table if each.tag == tag]
+        wanted = None if prefixes is None else frozenset(prefixes)
+        return table.remove(each for each in tagged if wanted is None or each in wanted)
 
 
 def read_bans(interface: Interface, tag: str | None = None) -> list[Ban]:
