@@ -179,3 +179,7 @@ def test_what_is_not_attached_is_told_in_the_log(attached: Attached, fail2ban: F
     attached.xdpctl("attach", "eth0")
     fail2ban.client("set", "sshd", "banip", "198.51.100.8")
     until(lambda: "198.51.100.8/32" in bans(attached))
+    attached.xdpctl("detach", "eth0")
+    attached.xdpctl("attach", "eth0")
+    fail2ban.client("reload", "--restart")
+    until(lambda: "198.51.100.8/32" in bans(attached))
