@@ -5,9 +5,11 @@ A line of a file or of standard input is ADDRESS[/LEN], maybe a TIME after it, m
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -24,10 +26,10 @@ from xdpctl.rules.values import BadValue, quoted
 
 STDIN = "-"
 _FILE_BYTES_MAX = 256 << 20
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 20
 _LINE_BYTES_MAX = 4096
 _SHOWN_MAX = 10
-_LIFETIMES_KEPT = 4096
+_LIFETIMES_KEPT = 1 << 16
 _COMMENT = re.compile(r"[#;].*")
 
 Lifetimes = dict[Prefix, int | None]
@@ -102,6 +104,9 @@ def _lines_of(path: str) -> list[str]:
 
 def _stream() -> Iterator[list[str]]:
     """Lines of standard input, as many as are there at a time."""
+    with suppress(OSError):  # what is no pipe, or may not be larger
+        # Each batch costs a lock and a look at the whole table: let more than 64 KiB gather.
+        fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
     begun = b""
     while chunk := os.read(0, _CHUNK_BYTES):
         *whole, begun = (begun + chunk).split(b"\n")
