@@ -16,6 +16,7 @@ from xdpctl.observe.reading import size_key
 
 _NAME_WIDTH, _PACKETS_WIDTH, _BYTES_WIDTH, _RATE_WIDTH = 20, 17, 20, 9
 _BAR_CELLS = 34
+_WORDS = ("interface", "address", "tag")
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _RATES = (Unit.PACKETS, Unit.BITS)
 
@@ -135,15 +136,14 @@ def print_status(rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
-def print_bans(rows: Iterable[Sequence[str]]) -> None:
-    """Interface (where there are several), address, time left, packets, bytes and tag."""
+def print_bans(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """At least one row; names to the left and numbers to the right."""
     table = [tuple(map(printable, row)) for row in rows]
-    titles = ("interface", "address", "time left", "packets", "bytes", "tag")[-len(table[0]) :]
     # Not with rich, which takes half a millisecond a row: there are lists of 100,000.
     widths = [max(map(len, column)) for column in zip(titles, *table, strict=True)]
     for row in (titles, *table):
         cells = [
-            cell.rjust(width) if title in ("time left", "packets", "bytes") else cell.ljust(width)
+            cell.ljust(width) if title in _WORDS else cell.rjust(width)
             for title, cell, width in zip(titles, row, widths, strict=True)
         ]
         print("  ".join(cells).rstrip())
