@@ -301,6 +301,7 @@ def read(text: str) -> Reading:
         ("rules: [{action: drop, expires: '2026-11-21T12:00:01Z'}]", []),
         ("sets: {a: [], b: []}\nrules: [{action: drop, dst: {not: '@b'}}]",
          ['f:1:8: no rule names set "a"']),
+        ("sets: {never_ban: [192.0.2.1]}", []),
         ("sets: {a: ['fe80::/10', 192.0.2.0/24]}\nrules: [{action: drop, src: ['@a']}]",
          ['f:1:8: set "a" of a drop rule has a part of: link-local, neighbour discovery '
           "(fe80::/10)"]),

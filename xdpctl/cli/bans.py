@@ -111,10 +111,9 @@ def _print_interval(interval: BansInterval, *, single: bool) -> None:
     total, recent = interval.snapshot.total, interval.total
     rates = [(si(interval.per_second(t.packets)), si(interval.per_second(t.bytes * 8)))
              for t in (recent, *(tally for _, tally in rows))]  # fmt: skip
-    click.echo(
-        f"{len(rows):,} ban{'' if len(rows) == 1 else 's'}, {total.packets:,} packets dropped: {rates[0][0]} packets/s, "
-        f"{rates[0][1]} bits/s\n"
-    )
+    bans = "1 ban" if len(rows) == 1 else f"{len(rows):,} bans"
+    packets, bits = rates[0]
+    click.echo(f"{bans}, {total.packets:,} packets dropped: {packets} packets/s, {bits} bits/s\n")
     if not rows:
         return
     room = max(1, get_terminal_size().lines - _HEAD_LINES) if sys.stdout.isatty() else len(rows)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from xdpctl.datapath.bans import NEVER_BAN, Prefix, some_of
+from xdpctl.datapath.bans import Prefix, some_of
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.lockout import find_lifelines, refuse_cuts
 from xdpctl.datapath.program import RunningProgram
@@ -17,6 +17,7 @@ from xdpctl.rules.lifelines import Cut, Judge, Lifeline, cut_by, judge_of
 from xdpctl.rules.model import NamedSet
 from xdpctl.rules.stored import StoredRuleset, to_ruleset, to_sets
 from xdpctl.rules.values import BITS
+from xdpctl.rules.words import NEVER_BAN
 
 
 class Refusal(NamedTuple):

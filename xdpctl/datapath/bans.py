@@ -32,9 +32,6 @@ from xdpctl.rules.values import (
     quoted,
 )
 
-NEVER_BAN = "never_ban"
-"""The set of a ruleset whose addresses are not banned."""
-
 _KEY = ("high", "low", "version", "length")
 _VERSION = _KEY.index("version")
 _INDEX_BITS = 64

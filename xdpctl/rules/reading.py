@@ -18,6 +18,7 @@ from xdpctl.rules.sets import special_space
 from xdpctl.rules.suspicious import dropped_sets
 from xdpctl.rules.tree import Items, Node, Scalar, from_data, parse
 from xdpctl.rules.values import NAME, quoted
+from xdpctl.rules.words import NEVER_BAN
 
 LIMIT_BYTES = 64 << 20
 KEYS = ("name", "default", "malformed", "sets", "rules")
@@ -155,7 +156,7 @@ def _warn_of_sets(
     }
     dropped = dropped_sets(rules)
     for name, (node, made) in sets.items():
-        if name not in used:
+        if name not in used and name != NEVER_BAN:
             notes.warning(node, f"no rule names set {quoted(name)}")
         for space in special_space(made) if made and name in dropped else ():
             notes.warning(node, f"set {quoted(name)} of a drop rule has a part of: {space}")

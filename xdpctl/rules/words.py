@@ -6,6 +6,9 @@ from xdpctl.protocols import KEYWORDS
 
 ICMP, ICMPV6 = 1, 58
 
+NEVER_BAN = "never_ban"
+"""The set of a ruleset whose addresses are not banned; no rule need name it."""
+
 PROTOCOLS = {name: (number, number) for number, name in KEYWORDS.items()} | {
     "icmpv6": (ICMPV6, ICMPV6),
 }
