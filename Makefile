@@ -27,6 +27,10 @@ COMPILER_PACKAGES := $$(apt-cache search --names-only '^clang-[0-9]+$$' | cut -d
 # Without apt, install them by hand and say so: make PACKAGES=installed demo
 PACKAGES ?= apt
 
+# Daemons that tests start by themselves, in labs: on the machine they are neither started nor enabled.
+DAEMONS := ssh fail2ban prometheus
+POLICY := /usr/sbin/policy-rc.d
+
 define install_packages
 	@missing=$$(for each in $(1); do \
 	  dpkg-query -W -f '$${Status}\n' $$each 2>/dev/null | grep -q ' installed$$' || echo $$each; \
@@ -39,7 +43,16 @@ define install_packages
 	  echo 'installing:' $$missing; \
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  $(SUDO) apt-get update -qq; \
+	  if [ ! -e $(POLICY) ]; then \
+	    trap '$(SUDO) rm -f $(POLICY)' EXIT; \
+	    printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $(POLICY) >/dev/null; $(SUDO) chmod 755 $(POLICY); \
+	  fi; \
+	  before=$$(systemctl list-unit-files --state=enabled --no-legend $(DAEMONS:%=%.service) 2>/dev/null || :); \
 	  $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  for daemon in $(DAEMONS); do \
+	    case "$$before" in *"$$daemon.service"*) ;; \
+	      *) $(SUDO) systemctl disable --quiet $$daemon.service 2>/dev/null || : ;; esac; \
+	  done; \
 	fi
 	@mkdir -p $(@D); touch $@
 endef
