@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from netns_lab.fixtures import Attached, Pair
-from tests.lab.conftest import killed_before, xdpctl, xdpctl_json
+from tests.lab.conftest import killed_before, line, start, xdpctl, xdpctl_json
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 V4 = Ether(**MACS) / IP(src="192.0.2.1", dst="192.0.2.2")
@@ -140,11 +141,71 @@ def test_an_expired_rule_is_passed_over(attached: Attached) -> None:
     assert counted(attached)["default"] >= 1
 
 
+def test_an_expired_rule_is_shown_as_one(attached: Attached, tmp_path: Path) -> None:
+    rules = (
+        "rules:\n"
+        "- {name: over, action: drop, dport: 1, expires: '2020-01-01T00:00:00Z'}\n"
+        "- {name: soon, action: drop, dport: 2, expires: 5h}\n"
+        "- {name: never, action: drop, dport: 3}\n"
+    )
+    attached.xdpctl("apply", "eth0", write(tmp_path / "edge.yaml", rules))
+    listed = json.loads(attached.xdpctl("rule", "list", "eth0", "--json"))["rules"]
+    assert [each["expired"] for each in listed] == [True, False, False]
+    assert [each["expires"] is None for each in listed] == [False, False, True]
+    shown = attached.xdpctl("rule", "list", "eth0")
+    assert re.search(r"^over .* drop dport: 1, expired \d+ d ago *$", shown, re.MULTILINE)
+    assert re.search(r"^soon .* drop dport: 2, for 4 h more *$", shown, re.MULTILINE)
+    assert re.search(r"^never .* drop dport: 3 *$", shown, re.MULTILINE)
+
+
+def test_rules_are_shown_in_80_columns_and_long_lists_in_part(
+    attached: Attached, tmp_path: Path
+) -> None:
+    ports = ", ".join(str(2 * n) for n in range(100))
+    rules = (
+        f"rules:\n- {{name: {'n' * 63}, action: drop, proto: tcp, dport: {{not: [{ports}]}}, "
+        'src: ["2001:db8:1111:2222:3333:4444:5555:6666", 198.51.100.100-198.51.100.200]}\n'
+    )
+    attached.xdpctl("apply", "eth0", write(tmp_path / "edge.yaml", rules))
+    for options in ((), ("--watch", "0.1", "--count", "1")):
+        shown = attached.xdpctl("rule", "list", "eth0", *options)
+        assert max(map(len, shown.splitlines())) <= 80
+    shown = " ".join(attached.xdpctl("rule", "list", "eth0").split())
+    assert "dport: not 0 2 4 6 8 10 12 14 and 92 more" in shown
+
+
+def test_a_large_set_is_printed_whole_or_as_far_as_somebody_reads(
+    attached: Attached, tmp_path: Path
+) -> None:
+    """Every other address, so that none can be taken together with the next."""
+    addresses = [f"11.{n >> 15}.{n >> 7 & 255}.{n % 128 * 2}" for n in range(300_000)]
+    write(tmp_path / "list", "\n".join(reversed(addresses)))
+    rules = (
+        "sets: {listed: {file: list}, one: [192.0.2.7]}\nrules: [{action: drop, src: '@listed'}]"
+    )
+    attached.xdpctl("apply", "eth0", write(tmp_path / "edge.yaml", rules))
+    assert attached.xdpctl("set", "list", "eth0", "listed").splitlines() == addresses
+    assert attached.xdpctl("set", "list", "eth0").splitlines() == [
+        f"listed    300,000 prefixes  {tmp_path}/list",
+        "one               1 prefix",
+    ]
+    with start(attached.right, "set", "list", "eth0", "listed") as listing:
+        assert line(listing.stdout) == f"{addresses[0]}\n"
+        assert listing.stdout is not None
+        listing.stdout.close()
+        assert listing.stderr is not None
+        assert listing.stderr.read() == ""
+    assert listing.returncode == 0
+
+
 MISTAKES: list[tuple[list[str], int, str]] = [
     (["rule", "add", "eth0", "drop", "--dport", "99999"], 2, '"99999" is outside 0-65535'),
     (["rule", "add", "eth0", "drop", "--src", "@none"], 2, "none"),
     (["rule", "add", "eth0", "drop", "--before", "x"], 2, "x: no such rule"),
     (["rule", "delete", "eth0", "x"], 2, "x: no such rule"),
+    (["rule", "reset", "eth0", "x"], 2, "x: no such rule"),
+    (["rule", "reset", "eth0"], 2, "eth0: no rules"),
+    (["set", "list", "eth0", "x"], 2, "x: no such set"),
     (["set", "add", "eth0", "x", "192.0.2.1"], 2, "x: no such set"),
     (["rollback", "eth0"], 3, "no ruleset was there before"),
     (["apply", "eth0", "/nonexistent.yaml"], 2, "/nonexistent.yaml"),

@@ -15,7 +15,7 @@ from xdpctl.cli.rules_output import (
     summary,
     warning_documents,
 )
-from xdpctl.cli.text import printable, si
+from xdpctl.cli.text import counted, printable, si
 
 
 @click.command(
@@ -46,5 +46,5 @@ def command(context: click.Context, file: str) -> None:
     click.echo(printable(summary(reading.ruleset)))
     for each in reading.ruleset.sets:
         source = each.source or "the file itself"
-        click.echo(printable(f"set {each.name}: {each.prefixes:,} prefixes from {source}"))
+        click.echo(printable(f"set {each.name}: {counted(each.prefixes, 'prefix')} from {source}"))
     click.echo(f"tables: {si(compiled.table_bytes, 'B')}")

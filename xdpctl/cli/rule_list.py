@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -24,7 +25,7 @@ from xdpctl.datapath.interfaces import Interface, command_line, current_namespac
 from xdpctl.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from xdpctl.datapath.rulesets import CountedRuleset
+    from xdpctl.datapath.rulesets import CountedRule, CountedRuleset
     from xdpctl.observe.rule_rates import RulesInterval
 
 
@@ -78,6 +79,12 @@ def command(
         click.echo(f"hint: {command_line('rule', 'add', found.name, 'drop')} ...", err=True)
     else:
         print_rules(found, counted)
+
+
+def _rule_document(rule: CountedRule) -> Document:
+    expired = rule.expires is not None and rule.expires <= time.time()
+    document = {"expires": None} | dict(rule.fields) | {"expired": expired}
+    return document | rule.counted._asdict() | _dropped_document(rule.dropped)
 
 
 def _watch(interface: Interface, seconds: float, count: int | None, *, json: bool) -> None:
@@ -135,13 +142,7 @@ def _document(interface: Interface, counted: CountedRuleset | None) -> Document:
         "applied_at": rfc3339(stored.applied_at_ns),
         "malformed": stored.malformed,
         "default": {"action": stored.default} | counted.default._asdict(),
-        "rules": [
-            {"expires": None}
-            | dict(each.fields)
-            | each.counted._asdict()
-            | _dropped_document(each.dropped)
-            for each in counted.rules
-        ],
+        "rules": [_rule_document(each) for each in counted.rules],
         "sets": [set_document(each) for each in stored.sets],
     }
 

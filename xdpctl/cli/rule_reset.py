@@ -6,7 +6,7 @@ import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import heading, write_json
-from xdpctl.cli.text import printable
+from xdpctl.cli.text import counted, printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 
 
@@ -33,4 +33,5 @@ def command(context: click.Context, interface: str, rules: tuple[str, ...]) -> N
     if session_of(context).json:
         write_json(heading(found, current_namespace()) | {"reset": list(names)})
     else:
-        click.echo(printable(f"{found.name}: reset {', '.join(names) or 'the default'}"))
+        what = ", ".join(names) if rules else f"{counted(len(names), 'rule')} and the default"
+        click.echo(printable(f"{found.name}: counted from 0 again: {what}"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.table import Table
 
 from xdpctl.cli.rules_output import rule_text
 from xdpctl.cli.tables import console
-from xdpctl.cli.text import local_time, printable, si
+from xdpctl.cli.text import duration, local_time, printable, si
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from xdpctl.observe.rule_rates import RulesInterval
 
 _WIDE_COLUMNS = 120  # of a terminal that has room for rates and conditions side by side
+
+
+_VALUES_SHOWN = 8
+_SAID_APART = ("name", "action", "expires")
 
 
 class _Row(NamedTuple):
@@ -71,6 +76,15 @@ def _has_limits(counted: CountedRuleset) -> bool:
     return any(each.dropped is not None for each in counted.rules)
 
 
+def _some(value: Any) -> Any:
+    """The first few values of a long list."""
+    if isinstance(value, dict):
+        return {key: _some(each) for key, each in value.items()}
+    if not isinstance(value, list) or len(value) <= _VALUES_SHOWN:
+        return value
+    return [*value[:_VALUES_SHOWN], f"and {len(value) - _VALUES_SHOWN:,} more"]
+
+
 def _table(*, limits: bool) -> Table:
     """With a column for the packets that limits have dropped of those that they matched."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -95,9 +109,15 @@ def _heading(interface: Interface, counted: CountedRuleset) -> str:
 
 
 def _rows(counted: CountedRuleset) -> Iterable[_Row]:
+    now = int(time.time())
     for each in counted.rules:
-        said = {k: v for k, v in each.fields.items() if k not in ("name", "action")}
+        said = {k: _some(v) for k, v in each.fields.items() if k not in _SAID_APART}
         text = rule_text(said) or "everything"
+        if each.expires is not None:
+            left = each.expires - now
+            text += (
+                f", for {duration(left)} more" if left > 0 else f", expired {duration(-left)} ago"
+            )
         name, action = str(each.fields["name"]), str(each.fields["action"])
         yield _Row(name, action, text, each.counted, each.dropped)
     yield _Row("(default)", counted.stored.default, "all else", counted.default, None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xdpctl.cli.documents import Document, heading
-from xdpctl.cli.text import printable
+from xdpctl.cli.text import counted, printable
 from xdpctl.datapath.interfaces import Interface, current_namespace
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def print_applied(interface: Interface, applied: Applied) -> None:
 
 def summary(ruleset: Ruleset) -> str:
     """On one line."""
-    rules = f"{len(ruleset.rules):,} rule{'' if len(ruleset.rules) == 1 else 's'}"
-    sets = f", {len(ruleset.sets):,} set{'' if len(ruleset.sets) == 1 else 's'}"
+    rules = counted(len(ruleset.rules), "rule")
+    sets = f", {counted(len(ruleset.sets), 'set')}"
     policies = f"default {ruleset.default}, malformed {ruleset.malformed}"
     return f"{ruleset.name}: {rules}{sets if ruleset.sets else ''}, {policies}"
 

@@ -15,7 +15,7 @@ from xdpctl.cli.rules_output import (
     ssh_document,
     warning_documents,
 )
-from xdpctl.cli.text import printable
+from xdpctl.cli.text import counted, printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
 
@@ -45,6 +45,7 @@ def change_set(
         raise WrongUsage(str(error)) from None
 
     notes: list[Mistake] = []
+    before: list[str] = []
 
     def change(running: Ruleset | None) -> Ruleset:
         ruleset = running or rulesets.bare_counter()
@@ -56,6 +57,7 @@ def change_set(
             operation(each, ranges) if each.name == name else each for each in ruleset.sets
         )
         changed = replace(ruleset, sets=sets)
+        before.append(ruleset.set_named(name).digest)
         notes.extend(_of_special_space(name, ruleset, changed))
         return changed
 
@@ -69,7 +71,8 @@ def change_set(
         return
     print_warnings(notes)
     print_notes(applied)
-    click.echo(printable(f"{found.name}: set {name} has {made.prefixes:,} prefixes"))
+    same = ", as before" if before == [made.digest] else ""
+    click.echo(printable(f"{found.name}: set {name} has {counted(made.prefixes, 'prefix')}{same}"))
 
 
 def _of_special_space(name: str, old: Ruleset, new: Ruleset) -> list[Mistake]:

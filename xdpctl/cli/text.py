@@ -82,8 +82,18 @@ def duration(nanoseconds: int) -> str:
 
 def age(nanoseconds: int) -> str:
     """How long ago a moment of CLOCK_REALTIME was, roughly."""
-    seconds = max(0, time.time_ns() - nanoseconds) // 10**9
+    return f"{duration(max(0, time.time_ns() - nanoseconds) // 10**9)} ago"
+
+
+def duration(seconds: int) -> str:
+    """In its largest unit, rounded down."""
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= unit:
-            return f"{seconds // unit} {name} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 rule`, `4,096 rules`, `1 prefix`."""
+    plural = noun + ("es" if noun.endswith("x") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"

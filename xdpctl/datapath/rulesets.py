@@ -34,6 +34,7 @@ from xdpctl.pylibbpf import xdp
 from xdpctl.rules.model import Action, NamedSet, Ruleset
 from xdpctl.rules.stored import (
     StoredRuleset,
+    expiry_of,
     to_ruleset,
     to_sets,
 )
@@ -51,12 +52,14 @@ class CountedRule(NamedTuple):
         dropped: what of it was over the limit; None for a rule that does not limit.
         counts_from: the slot that it is counted in, and the baseline; while these are the same,
             so is what `counted` counts from.
+        expires: Unix time in seconds from which on it is passed over; None is never.
     """
 
     fields: Mapping[str, Any]
     counted: Tally
     counts_from: tuple[int, Tally]
     dropped: Tally | None
+    expires: int | None
 
 
 class CountedRuleset(NamedTuple):
@@ -108,6 +111,7 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
                 less(totals[dropped[fields["name"]]], baseline.dropped)
                 if fields["name"] in dropped
                 else None,
+                expiry_of(fields),
             )
             for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
         )
@@ -186,8 +190,10 @@ def reset(interface: Interface, names: Sequence[str] = ()) -> tuple[str, ...]:
         stored = read_stored(program)
         known = [] if stored is None else [str(each["name"]) for each in stored.rules]
         missing = [name for name in names if name not in known]
-        if stored is None or missing:
-            raise WrongUsage(f"{', '.join(missing) or interface.name}: no such rule")
+        if missing:
+            raise WrongUsage(f"{', '.join(missing)}: no such rule")
+        if stored is None:
+            raise WrongUsage(f"{interface.name}: no rules")
         totals = read_totals(program)
         entries = program.kept_rules()
         dropped = dropped_slots(stored)

@@ -226,6 +226,17 @@ def to_sets(stored: StoredRuleset, ranges: bytes | memoryview) -> Iterator[Named
         )
 
 
+def expiry_of(rule: Mapping[str, Any]) -> int | None:
+    """When a rule expires, as Unix time in seconds; None is never. Raises NotStored."""
+    from xdpctl.rules.times import parse_expiry  # noqa: PLC0415
+    from xdpctl.rules.values import BadValue  # noqa: PLC0415
+
+    try:
+        return parse_expiry(_text(rule["expires"]), 0) if rule.get("expires") else None
+    except (BadValue, TypeError) as error:
+        raise NotStored(str(error)) from None
+
+
 def _set(document: Any) -> StoredSet:
     return StoredSet(
         _text(document["name"]),
