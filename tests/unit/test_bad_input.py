@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,6 +172,15 @@ def test_too_many_rules_are_one_clear_error(tmp_path: Path) -> None:
     assert (ended.code, ended.stderr) == (2, "xdpctl: f:4098:3: 4,097 rules: there can be 4,096\n")
 
 
+def test_too_many_values_in_rules_are_one_clear_error(tmp_path: Path) -> None:
+    values = ", ".join(f"'2001:db8:{n >> 16:x}:{n & 0xFFFF:x}::/80'" for n in range(100_001))
+    (tmp_path / "f").write_text("rules:\n" + f"- {{action: drop, src: [{values}]}}\n" * 4)
+    ended = check("f", tmp_path)
+    said = "xdpctl: f:5:3: the rules have more than 400,000 values: put addresses into sets\n"
+    assert (ended.code, ended.stderr) == (2, said)
+    assert ended.peak_bytes < GIGABYTE
+
+
 APART = "there can be 65,535\nhint: fewer lists that overlap, or one set of those that are "
 APART += "named in the same rules\n"
 
@@ -193,21 +203,26 @@ def test_too_many_classes_of_addresses_are_one_clear_error(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("field", "ways"),
     [("dport", "the values of dport apart in 65,536"),
-     ("src_mac", "the addresses of src_mac apart in 65,537")],
+     ("src_mac", "the addresses of src_mac apart in 65,704")],
 )  # fmt: skip
 def test_too_many_classes_of_values_are_one_clear_error(
     tmp_path: Path, field: str, ways: str
 ) -> None:
-    """As above with 16 bits; a rule of its own has 0, and there are other MAC addresses."""
-
-    def value(n: int) -> str:
-        return str(n) if field == "dport" else f'"02:00:00:00:{n >> 8:02x}:{n & 255:02x}"'
-
-    rules = [", ".join(map(value, with_bit(1 << 16, bit))) for bit in range(16)]
-    rules.append(value(0))
-    (tmp_path / "f").write_text(
-        "rules:\n" + "".join(f"- {{action: drop, {field}: [{each}]}}\n" for each in rules)
-    )
+    """Ports as above, as ranges, and a rule of its own for 0. MAC addresses, of which there are
+    others, each in another pair of 363 rules: 65,703 pairs."""
+    if field == "dport":
+        rules = [
+            [f'"{first}-{first + (1 << bit) - 1}"' for first in range(1 << bit, 1 << 16, 2 << bit)]
+            for bit in range(16)
+        ]
+        rules.append(["0"])
+    else:
+        rules = [[] for _ in range(363)]
+        for n, pair in enumerate(combinations(rules, 2)):
+            for rule in pair:
+                rule.append(f'"02:00:00:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}"')
+    lines = (f"- {{action: drop, {field}: [{', '.join(each)}]}}\n" for each in rules)
+    (tmp_path / "f").write_text("rules:\n" + "".join(lines))
     ended = check("f", tmp_path)
     assert (ended.code, ended.stderr) == (2, f"xdpctl: the rules tell {ways} ways: {APART}")
     assert ended.peak_bytes < GIGABYTE

@@ -18,7 +18,7 @@ from xdpctl.cli.base import (
     watch_option,
 )
 from xdpctl.cli.documents import Document, write_json
-from xdpctl.cli.text import duration, rfc3339, si
+from xdpctl.cli.text import rfc3339, si, time_left
 from xdpctl.cli.watching import stop_signals
 from xdpctl.datapath.bans import Ban
 from xdpctl.datapath.counters import Tally
@@ -149,7 +149,7 @@ def _row(interface: Interface, ban: Ban) -> tuple[str, ...]:
     return (
         interface.name,
         str(ban.prefix),
-        "for ever" if ban.remaining_ns is None else duration(ban.remaining_ns),
+        "for ever" if ban.remaining_ns is None else time_left(ban.remaining_ns),
         f"{ban.hits.packets:,}",
         f"{ban.hits.bytes:,}",
         ban.tag,

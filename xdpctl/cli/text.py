@@ -69,7 +69,7 @@ def local_time(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds / 1e9).isoformat(" ", "seconds")
 
 
-def duration(nanoseconds: int) -> str:
+def time_left(nanoseconds: int) -> str:
     """As `1 h 5 min` or `12 s`: its two largest units."""
     seconds = -(-nanoseconds // 10**9)
     parts: list[str] = []

@@ -16,6 +16,7 @@ from xdpctl.rules.tree import Items, Node, Scalar, Table
 from xdpctl.rules.values import BadValue, quoted
 
 KEYS = ("name", "action", *LIMIT_KEYS, "expires", *FIELDS)
+VALUES_MAX = 400_000  # in all rules; of IPv6 addresses, each takes almost a kilobyte meanwhile
 
 
 def read_rules(notes: Notes, node: Node, sets: Collection[str], now: float) -> tuple[Rule, ...]:
@@ -30,7 +31,16 @@ def read_rules(notes: Notes, node: Node, sets: Collection[str], now: float) -> t
         notes.mistake(nodes[RULES_MAX], f"{len(nodes):,} rules: there can be {RULES_MAX:,}")
         nodes = nodes[:RULES_MAX]
     reader = _RuleReader(notes, sets, now)
-    return with_names([rule for each in nodes if (rule := reader.read(each)) is not None])
+    rules = []
+    for each in nodes:
+        rule = reader.read(each)
+        if reader.values > VALUES_MAX:
+            text = f"the rules have more than {VALUES_MAX:,} values: put addresses into sets"
+            notes.mistake(each, text)
+            break
+        if rule is not None:
+            rules.append(rule)
+    return with_names(rules)
 
 
 class _RuleReader:
@@ -39,6 +49,7 @@ class _RuleReader:
         self.sets = sets
         self.now = now
         self.names: dict[str, int] = {}
+        self.values = 0
 
     def read(self, node: Node) -> Rule | None:
         """None: it is wrong, which is noted.  The name is empty where none is given."""
@@ -136,6 +147,9 @@ class _RuleReader:
                 return negated, None
             node = inner["not"]
         values = node.items if isinstance(node, Items) else [node]
+        self.values += len(values)
+        if self.values > VALUES_MAX:
+            return negated, None
         scalars = [each for each in values if isinstance(each, Scalar) and each.text]
         for each in values:
             if not isinstance(each, Scalar):
