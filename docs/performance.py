@@ -29,6 +29,9 @@ machine does meets all alike. Figures are the best of all rounds unless they are
   for pairs, shuffled, and packets whose host and whose port are listed, but not their pair. "Worst
   case" is the most expensive ruleset and packet that we found: 4,096 rules of eleven fields, where
   every word of every bit row has to be read, for nothing.
+- **Bans**: what an empty table costs is the difference to the same program compiled without it.
+  {bans:,} bans are of /32 alone, or of 4 or 16 different lengths: a clean packet is looked up for
+  each of them, and a banned one is found by the last.
 - **linear** is a BPF program of ours that walks the rules one by one and does nothing else, not
   even count. It stands for bpfilter, which does likewise and which Debian does not have.
 - **Over veth**: driver mode, up to {frames:,} different packets, all dropped, counted at the

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench.addresses import lookups
+from tests.bench.bans import BANS
 from tests.bench.flood import FRAMES
 from tests.bench.live import live
 from tests.bench.machine import machine
@@ -47,12 +48,12 @@ def measure(settings: Settings, folder: Path) -> Document:
         "machine": machine(),
         "peers": [peer._asdict() for peer in peers],
         "settings": settings._asdict(),
-        "method": {"flows": FLOWS, "frames": FRAMES, "rules": RULES},
+        "method": {"flows": FLOWS, "frames": FRAMES, "rules": RULES, "bans": BANS},
     }
     for peer in peers:
         _say(f"{peer.command}: {peer.version or 'not here, and so not measured'}")
-    _say("start-up ...")
-    table, document["start_up_peak_mib"] = start_up(settings.start_up_rounds)
+    _say("short commands ...")
+    table, document["start_up_peak_mib"] = start_up(folder, settings.start_up_rounds)
     document["start_up_s"] = _plain(table)
     _say("packets under BPF_PROG_TEST_RUN ...")
     table, document["set_memory_mb"] = per_packet(

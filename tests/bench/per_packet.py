@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from netns_lab import Host, Lab
-from tests.bench import programs
+from tests.bench import bans, programs
 from tests.bench.dialects import frame_of
 from tests.bench.policies import UDP, FiveFields, Flow, Policy, hard_policy, random_policy
 from tests.bench.prefixes import Prefixes, hosts_ipv4, mixed_ipv4, mixed_ipv6
@@ -89,6 +89,22 @@ class Bench:
         no_rules = self._ours([])
         for version in (4, 6):
             self.add(f"xdpctl, no rules, IPv{version}", no_rules, [_frame(version)], PASS)
+
+    def add_bans(self) -> None:
+        """Whom nothing bans is looked up for every length, and so is who is banned by the last."""
+        clean = [_ORDINARY[4]._replace(source=0xC0000201 + n) for n in range(FLOWS)]
+        nobody = self._stack.enter_context(loaded_program())
+        without = self._stack.enter_context(bans.program_without_bans(self._folder))
+        # Many frames, for a test run tells whole nanoseconds.
+        self.add("xdpctl, counter, nobody banned", nobody, _frames(clean), PASS)
+        self.add("xdpctl, counter that knows no bans", without, _frames(clean), PASS)
+        for lengths in bans.LENGTHS:
+            banned = bans.bans_of(lengths)
+            program = self._stack.enter_context(bans.banning_program(banned))
+            title = f"xdpctl, {bans.BANS:,} bans of {lengths} length{'s' if lengths > 1 else ''}"
+            self.add(f"{title}, clean", program, _frames(clean), PASS)
+            hosts = [_from(clean[0], each.network) for each in banned[-FLOWS:]]
+            self.add(f"{title}, banned", program, _frames(hosts), DROP)
 
     def add_xdp_filter(self) -> None:
         loaded = self._stack.enter_context(programs.xdp_filter_program(self.host, "eth0"))
@@ -191,6 +207,7 @@ def per_packet(
     with ExitStack() as stack:
         bench = Bench(stack, folder, prefixes)
         bench.add_counters()
+        bench.add_bans()
         if with_xdp_filter:
             bench.add_xdp_filter()
         bench.add_rules()

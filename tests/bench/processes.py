@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection
+from compileall import compile_dir
 from functools import partial
 from pathlib import Path
 
+import click
+
+import xdpctl
 from netns_lab import Host, Lab
 from tests.bench import programs
+from tests.bench.bans import BANS, bans_of
 from tests.bench.dialects import SET, ipset_file, nft_file, xdpctl_file
 from tests.bench.policies import random_policy
 from tests.bench.prefixes import mixed_ipv4
@@ -18,6 +23,9 @@ from tests.bench.timing import Costs, in_turn
 
 TIMED = Path(__file__).with_name("timed.py")
 RULES = 100
+CLICK = "python -c 'import click'"
+BAN = "xdpctl ban eth0 192.0.2.1"
+BAN_FILE = f"xdpctl ban --file, {BANS:,} addresses"
 
 
 class Processes:
@@ -34,16 +42,23 @@ class Processes:
         return float(done["seconds"])
 
 
-def start_up(rounds: int) -> tuple[Costs, dict[str, float]]:
-    """Of `xdpctl stats`, next to what it cannot be faster than."""
+def start_up(folder: Path, rounds: int) -> tuple[Costs, dict[str, float]]:
+    """Of short commands, next to what they cannot be faster than; compiled, as pip leaves them."""
+    for package in (xdpctl, click):
+        compile_dir(Path(package.__file__).parent, quiet=2)
+    listed = folder / "banned.txt"
+    listed.write_text("".join(f"{each}\n" for each in bans_of(1)), encoding="ascii")
     with Lab() as lab:
         left, right = lab.hosts("left", "right")
         lab.link(left, right)
         right.run([XDPCTL, "attach", "eth0"])
         processes = Processes(right)
         commands = {
-            "python -c 'import click'": [sys.executable, "-c", "import click"],
+            CLICK: [sys.executable, "-c", "import click"],
             "xdpctl stats eth0 --json": [XDPCTL, "stats", "eth0", "--json"],
+            BAN: [XDPCTL, "ban", "eth0", "192.0.2.1"],
+            BAN_FILE: [XDPCTL, "ban", "eth0", "--file", str(listed)],
+            "xdpctl unban, the same": [XDPCTL, "unban", "eth0", "--file", str(listed)],
         }
         measures = {
             name: partial(processes.seconds, name, command) for name, command in commands.items()

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from tests.bench.per_packet import RULE_COUNTS
+from tests.bench.processes import BAN, BAN_FILE, CLICK
 
 Document = dict[str, Any]
 
@@ -58,12 +59,24 @@ def _outcome(wanted: Wanted, document: Document) -> Outcome:
 
 
 def _wanted() -> Iterator[Wanted]:
+    yield from _of_bans()
     yield from _of_rules()
     yield from _of_sets()
     yield from _of_lookups()
     yield from _live()
     yield from _limits()
     yield from _of_processes()
+
+
+def _of_bans() -> Iterator[Wanted]:
+    yield Wanted("a counter that nobody is banned on to one that knows no bans", 1.03, True, "",
+        lambda d, k: _ns(d, k, "xdpctl, counter, nobody banned")
+        / _ns(d, k, "xdpctl, counter that knows no bans")
+    )  # fmt: skip
+    yield Wanted("xdpctl ban of an address to python -c 'import click'", 2.5, True, "",
+        lambda d, k: _start_up_s(d, k, BAN) / _start_up_s(d, k, CLICK)
+    )  # fmt: skip
+    yield Wanted("100,000 bans from a file", 1, True, "s", lambda d, k: _start_up_s(d, k, BAN_FILE))
 
 
 def _of_rules() -> Iterator[Wanted]:
@@ -169,3 +182,7 @@ def _ns(document: Document, kind: str, name: str) -> float:
 
 def _live_ns(document: Document, kind: str, name: str) -> float:
     return float(document["live_ns"][name][kind])
+
+
+def _start_up_s(document: Document, kind: str, name: str) -> float:
+    return float(document["start_up_s"][name][kind])

@@ -50,7 +50,7 @@ def figure_tables(document: Document) -> Iterator[Table]:
         "xdpctl apply",
     )
     yield _process_table(
-        "Start-up",
+        "Short commands",
         document["start_up_s"],
         document["start_up_peak_mib"],
         "python -c 'import click'",

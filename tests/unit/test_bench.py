@@ -4,6 +4,7 @@ figures."""
 from __future__ import annotations
 
 from ipaddress import IPv4Network, ip_address
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from scapy.layers.l2 import Ether
 
 from docs.performance import page
 from tests.bench import dialects
+from tests.bench.bans import bans_of
 from tests.bench.policies import FiveFields, Flow, hard_policy, random_policy
+from tests.bench.processes import BAN, BAN_FILE, CLICK
 from tests.bench.ratios import outcomes
 
 RULE = FiveFields(17, (53, 53), IPv4Network("10.0.0.0/8"), IPv4Network("192.0.2.1"), (1000, 2000))
@@ -79,6 +82,16 @@ def test_a_rule_is_the_same_in_every_language(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("lengths", [1, 4, 16])
+def test_bans_are_of_as_many_lengths_and_none_is_inside_of_another(lengths: int) -> None:
+    bans = [IPv4Network((each.network, each.length)) for each in bans_of(lengths)]
+    assert len(bans) == 100_000
+    assert len({each.prefixlen for each in bans}) == lengths
+    ends = sorted((int(each.network_address), int(each.broadcast_address)) for each in bans)
+    assert all(before < start for (_, before), (start, _) in pairwise(ends))
+    assert [each.prefixlen for each in bans[-16:]] == [32] * 16
+
+
 @pytest.mark.parametrize("protocol", [6, 17])
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_frame_is_what_its_flow_says(version: int, protocol: int) -> None:
@@ -117,20 +130,21 @@ def document() -> dict[str, Any]:
     sets = [
         f"xdpctl, 9 IPv{v} prefixes, {which}" for v in (4, 6) for which in ("unlisted", "listed")
     ]
+    counters = ["xdpctl, counter, nobody banned", "xdpctl, counter that knows no bans"]
     filters = [f"xdp-filter, no rules, IPv{v}" for v in (4, 6)]
     lookup = costs(
         [f"{a}, {w}" for a in ("listed", "random", "the same") for w in ("table", "trie")], 9
     )
     loads = ["xdpctl apply", "xdpctl apply, one rule changed"]
-    starts = ["python -c 'import click'", "xdpctl stats eth0 --json"]
+    starts = [CLICK, "xdpctl stats eth0 --json", BAN, BAN_FILE]
     return {
         "machine": {"date": "today", "commit": "abc", "changed": 0, "kernel": "6.18", "load": "0",
                     "cpu": "x", "cpus": 2, "clang": "clang 14", "python": "3.11"},
         "peers": [{"command": "nft", "package": "nftables", "version": None}],
         "settings": {"packet_rounds": 3, "prefixes": 1_000_000},
-        "method": {"flows": 16, "frames": 1024, "rules": 100},
+        "method": {"flows": 16, "frames": 1024, "rules": 100, "bans": 100_000},
         "minutes": 1.5,
-        "packet_ns": costs(["minimal", *filters, *rules, *shapes, *sets], 100),
+        "packet_ns": costs(["minimal", *counters, *filters, *rules, *shapes, *sets], 100),
         "set_memory_mb": {"9 IPv4 prefixes": 65.0, "9 IPv6 prefixes": 3.0},
         "live_ns": costs(["set, bare drop", "set, xdpctl", "hosts x ports, xdpctl"], 100),
         "lookups": {"9 IPv4": {"memory_mb": {"table": 1.0}, "lookup_ns": lookup},
