@@ -48,7 +48,7 @@ def taken(rules: Iterable[tuple[str, Tally]] = (), *, interface: str = "eth0") -
     names, tallies = zip(*rules, strict=True) if rules else ((), ())
     fields = tuple({"name": name, "action": "drop"} for name in names)
     slots = tuple(range(1, len(names) + 1))
-    stored = StoredRuleset("edge", "", 0, "pass", "drop", (), fields, slots, None)
+    stored = StoredRuleset("edge", "", 0, "pass", "drop", (), fields, slots, (), None)
     return Taken(snapshot, RuleCounts(stored, tuple(tallies), Tally(10, 2000)) if rules else None)
 
 

@@ -202,7 +202,7 @@ def test_tables_of_a_snapshot_have_its_rows_and_the_rules_and_cpus_online() -> N
         (counters, idle, idle), counters, names,
     )  # fmt: skip
     stored = StoredRuleset(
-        "edge", "", 0, "pass", "drop", (), ({"name": "dns", "action": "drop"},), (1,), None
+        "edge", "", 0, "pass", "drop", (), ({"name": "dns", "action": "drop"},), (1,), (), None
     )
     made = reading_of(snapshot, RuleCounts(stored, (Tally(2, 120),), Tally(5, 500)), [0, 1])
     assert (made.total, made.state, made.monotonic_ns) == ((7, 620), "driver mode", 5 * SECOND_NS)
