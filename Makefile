@@ -72,7 +72,7 @@ example: build ## One's own first XDP program, in a lab (examples/first_xdp).
 .PHONY: test
 test: $(VENV)/.dev build ## All tests, as root, against this kernel.
 	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest \
-	  --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	  --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: test-compilers
 test-compilers: $(VENV)/.dev .cache/.compilers build ## The same verdicts from what clang 14 and the newest clang make.

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
 from tests.edges import NOW
+from xdpctl.datapath.bans import BanTable, Prefix, Terms
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import Generation, RuleEntry
+from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.limits import NOTHING_KEPT, limit_entries
 from xdpctl.datapath.loading import Content, loaded_program
 from xdpctl.datapath.program import RunningProgram
 from xdpctl.pylibbpf import Map, ObjectProgram
 from xdpctl.rules.compiler import compile_ruleset
 from xdpctl.rules.model import Action, Rule, Ruleset
+from xdpctl.rules.reference import Banned
 
 VERDICTS = {Action.DROP: 1, Action.PASS: 2, Action.LIMIT: 1}
 EPOCH = NOW - 86_400
@@ -44,6 +48,20 @@ class Kernel:
         if self._clock is None:
             self._clock = self._running.map("clock")
         self._clock[0] = now_ns
+
+    def ban(self, bans: Iterable[Banned]) -> None:
+        """Where the clock is injected."""
+        entries = self._running.map("bans")
+        for each in bans:
+            bits = 32 if each.version == 4 else 128
+            length = bits - (each.last - each.first + 1).bit_length() + 1
+            prefix = Prefix(each.version, each.first, length)
+            BanTable(self._running).add(Interface("eth0", 1), {prefix: Terms()})
+            if each.expires is not None:
+                until = int(each.expires - EPOCH) * 10**9
+                for key, entry in list(entries.lookup_batch()):
+                    if (key.version, key.length) == prefix[::2] and _network(key) == each.first:
+                        entries[vars(key)] = {**vars(entry), "expires_ns": until}
 
     def keys_of_limits(self) -> dict[str, tuple[int, ...]]:
         """The secret keys of their hashes, by name."""
@@ -75,6 +93,10 @@ class Kernel:
         names = self._running.names.drop_reasons
         counted = self._running.read_sum().drop_reasons
         return Counter({n: t.packets for n, t in zip(names, counted, strict=True) if t.packets})
+
+
+def _network(key: Any) -> int:
+    return int(key.high >> 32 if key.version == 4 else key.high << 64 | key.low)  # noqa: PLR2004
 
 
 def expires_ns(rule: Rule, *, injected_clock: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from random import Random
 
@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tests.bpf.cells import cells_by
 from tests.bpf.judging import EPOCH, judging
 from tests.edges import NOW, deep_ruleset, frame, moments, ruleset
-from xdpctl.rules.frame import Packet
+from xdpctl.rules.frame import Packet, parse
 from xdpctl.rules.limitplan import limits_of
 from xdpctl.rules.model import Action, Limit, Ruleset
-from xdpctl.rules.reference import Buckets, Network, Verdict, judge
+from xdpctl.rules.reference import Banned, Buckets, Network, Verdict, judge
 
 XDP = {Action.DROP: 1, Action.PASS: 2}
 FRAMES = int(os.environ.get("XDPCTL_FRAMES", "250"))
@@ -28,7 +28,12 @@ FRAMES = int(os.environ.get("XDPCTL_FRAMES", "250"))
 Make = Callable[[Random, int], Ruleset]
 
 
-def agree(rules: Ruleset, frames: list[bytes], times: list[int] | None = None) -> None:
+def agree(
+    rules: Ruleset,
+    frames: list[bytes],
+    times: list[int] | None = None,
+    bans: Sequence[Banned] = (),
+) -> None:
     """Each frame's verdict, and how many frames each rule, the default and each reason had.
 
     Args:
@@ -36,15 +41,16 @@ def agree(rules: Ruleset, frames: list[bytes], times: list[int] | None = None) -
     """
     limits = limits_of(rules.rules)
     with judging(rules, injected_clock=True) as kernel:
+        kernel.ban(bans)
         buckets = CountingBuckets(cells_by(kernel.keys_of_limits(), limits))
         dropped: Counter[str] = Counter()
         expected: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for each, after_ns in zip(frames, times or [0] * len(frames), strict=True):
             kernel.set_clock((NOW - EPOCH) * 10**9 + after_ns)
-            verdict = judge(rules, each, NOW + Fraction(after_ns, 10**9), buckets)
+            verdict = judge(rules, each, NOW + Fraction(after_ns, 10**9), buckets, bans)
             assert kernel.run(each) == XDP[verdict.action], explained(rules, each, verdict)
-            if verdict.reason != "malformed":
+            if verdict.reason not in ("malformed", "ban"):
                 expected[verdict.rule or "default"] += 1
             if verdict.action is Action.DROP:
                 reasons[verdict.reason] += 1
@@ -100,3 +106,21 @@ def test_large_rulesets(
     random = Random(f"{count} {request.config.getoption('--hypothesis-seed')}")
     rules = make(random, count)
     agree(rules, [frame(random, rules) for _ in range(frames)], moments(random, frames))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_bans_decide_ahead_of_rules(seed: int) -> None:
+    """Of sources that come, or come close; some have ended, some end right now."""
+    random = Random(seed)
+    rules = ruleset(random, 20)
+    frames = [frame(random, rules) for _ in range(FRAMES)]
+    sources = [packet.src for packet in map(parse, frames) if packet.src is not None]
+    bans = {}
+    for source in random.sample(sources, 12):
+        bits = 32 if source.version == 4 else 128
+        size = 1 << random.randint(0, bits // 2)
+        first = source.number // size * size
+        expires = random.choice([None, NOW - 60, NOW, NOW + 1])
+        bans[source.version, first, size] = Banned(source.version, first, first + size - 1, expires)
+    agree(rules, frames, bans=[*bans.values()])

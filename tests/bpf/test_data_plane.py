@@ -130,7 +130,7 @@ def mutated_packets(draw: st.DrawFn) -> bytes:
 
 
 @given(frame=mutated_packets(), part=st.floats(0, 1))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @example(frame=PACKETS[0].frame, part=0)
 def test_mutated_packets_are_counted_as_the_oracle_says(
     counter: Bench, frame: bytes, part: float
@@ -155,7 +155,7 @@ def extension_chains(draw: st.DrawFn) -> bytes:
 
 
 @given(frame=extension_chains())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 def test_extension_chains_are_counted_as_the_oracle_says(counter: Bench, frame: bytes) -> None:
     as_oracle_says(counter, frame)
 

@@ -50,9 +50,10 @@ for n in range(1, 200):
     reached = False
     for number in (errno.EPERM, errno.ENOMEM, errno.EINTR, errno.EBUSY):
         left = 0
-        clear()
-        if prepared:
-            attach(eth0, RequestedMode[prepared])
+        if state() != ([[True, prepared]] if prepared else []):
+            clear()
+            if prepared:
+                attach(eth0, RequestedMode[prepared])
         before = state()
         fds = len(os.listdir("/proc/self/fd"))
         out, err = io.StringIO(), io.StringIO()

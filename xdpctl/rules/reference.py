@@ -1,8 +1,9 @@
 """What a ruleset means for a packet, in the simplest Python: the data plane is held against this.
 
-In this order: a malformed packet is dropped where the ruleset says so; the first rule whose
-conditions all hold decides; else the default does.  A rule is passed over from the second on in
-which it expires, and so is one that limits where the packet is within its rate.
+In this order: a malformed packet is dropped where the ruleset says so; so is what comes from a
+banned address; the first rule whose conditions all hold decides; else the default does.  A rule is
+passed over from the second on in which it expires, and so is one that limits where the packet is
+within its rate.
 
 A field that a packet lacks never matches, negated or not: `dport: {not: 22}` says nothing about
 ICMP, and `vlan: {not: 10}` nothing about untagged frames.  `src: {not: 192.0.2.0/24}` does match
@@ -12,7 +13,7 @@ every IPv6 packet, which has a source address, and another one.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -39,13 +40,22 @@ class Verdict(NamedTuple):
 
     Attributes:
         action: DROP or PASS.
-        reason: "malformed", "rule", "limit" or "default".
+        reason: "malformed", "ban", "rule", "limit" or "default".
         rule: the name of the rule, if it was one.
     """
 
     action: Action
     reason: str
     rule: str | None = None
+
+
+class Banned(NamedTuple):
+    """Source addresses from the first to the last, banned until a Unix time; None is for ever."""
+
+    version: int
+    first: int
+    last: int
+    expires: float | None = None
 
 
 Network = tuple[int, int]
@@ -91,8 +101,19 @@ def _network(limit: Limit, packet: Packet) -> Network:
     return address.version, address.number >> host_bits << host_bits
 
 
+def _is_banned(packet: Packet, ban: Banned, now: float | Fraction) -> bool:
+    if packet.src is None or packet.src.version != ban.version:
+        return False
+    ended = ban.expires is not None and ban.expires <= now
+    return ban.first <= packet.src.number <= ban.last and not ended
+
+
 def judge(
-    ruleset: Ruleset, frame: bytes, now: float | Fraction, buckets: Buckets | None = None
+    ruleset: Ruleset,
+    frame: bytes,
+    now: float | Fraction,
+    buckets: Buckets | None = None,
+    bans: Iterable[Banned] = (),
 ) -> Verdict:
     """What becomes of an Ethernet frame.
 
@@ -100,16 +121,23 @@ def judge(
         frame: without its check sequence.
         now: Unix time in seconds.
         buckets: what limits have seen before; without them everything is within its rate.
+        bans: all that there are, expired ones too.
     """
-    return judge_packet(ruleset, parse(frame), now, buckets)
+    return judge_packet(ruleset, parse(frame), now, buckets, bans)
 
 
 def judge_packet(
-    ruleset: Ruleset, packet: Packet, now: float | Fraction, buckets: Buckets | None = None
+    ruleset: Ruleset,
+    packet: Packet,
+    now: float | Fraction,
+    buckets: Buckets | None = None,
+    bans: Iterable[Banned] = (),
 ) -> Verdict:
     """The same, of a frame that has been parsed."""
     if packet.malformed is not None and ruleset.malformed is Action.DROP:
         return Verdict(Action.DROP, "malformed")
+    if any(_is_banned(packet, each, now) for each in bans):
+        return Verdict(Action.DROP, "ban")
     sets = {each.name: each for each in ruleset.sets}
     for rule in ruleset.rules:
         if not matches(rule, packet, sets, now):
