@@ -145,7 +145,7 @@ def test_an_expired_rule_is_shown_as_one(attached: Attached, tmp_path: Path) -> 
     rules = (
         "rules:\n"
         "- {name: over, action: drop, dport: 1, expires: '2020-01-01T00:00:00Z'}\n"
-        "- {name: soon, action: drop, dport: 2, expires: 5h}\n"
+        "- {name: soon, action: drop, dport: 2, expires: 5h30m}\n"
         "- {name: never, action: drop, dport: 3}\n"
     )
     attached.xdpctl("apply", "eth0", write(tmp_path / "edge.yaml", rules))
@@ -154,7 +154,7 @@ def test_an_expired_rule_is_shown_as_one(attached: Attached, tmp_path: Path) -> 
     assert [each["expires"] is None for each in listed] == [False, False, True]
     shown = attached.xdpctl("rule", "list", "eth0")
     assert re.search(r"^over .* drop dport: 1, expired \d+ d ago *$", shown, re.MULTILINE)
-    assert re.search(r"^soon .* drop dport: 2, for 4 h more *$", shown, re.MULTILINE)
+    assert re.search(r"^soon .* drop dport: 2, for 5 h more *$", shown, re.MULTILINE)
     assert re.search(r"^never .* drop dport: 3 *$", shown, re.MULTILINE)
 
 
