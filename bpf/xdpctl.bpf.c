@@ -2,7 +2,7 @@
 /*
  * The whole path of a packet: parse -> judge (malformed, bans, rules, default) -> account, one exit
  * that counts every packet exactly once by protocol and exactly once by verdict. A bare counter
- * passes everything, malformed or not.
+ * passes everything that nobody has banned, malformed or not.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>

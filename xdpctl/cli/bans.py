@@ -17,11 +17,10 @@ from xdpctl.cli.base import (
     session_of,
     watch_option,
 )
-from xdpctl.cli.documents import Document, write_json
+from xdpctl.cli.documents import Document, with_rates, write_json
 from xdpctl.cli.text import rfc3339, si, time_left
 from xdpctl.cli.watching import stop_signals
 from xdpctl.datapath.bans import Ban
-from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.observe.ban_rates import BansInterval, bans_intervals, take_bans
 
@@ -80,12 +79,7 @@ def command(
 def _write_interval(interval: BansInterval) -> None:
     """On one line: bans and totals, and under `interval` what came in since the line before."""
 
-    def rates(recent: Tally) -> Document:
-        return recent._asdict() | {
-            "packets_per_second": interval.per_second(recent.packets),
-            "bits_per_second": interval.per_second(recent.bytes * 8),
-        }
-
+    rates = partial(with_rates, per_second=interval.per_second)
     snapshot = interval.snapshot
     document: Document = {"timestamp": rfc3339(snapshot.timestamp_ns)}
     document |= snapshot.total._asdict()

@@ -67,7 +67,7 @@ def interval(interval_: Interval, *, per_cpu: bool = False) -> Document:
     counters = interval_.counters
     rows = _rows(counters, interval_.snapshot.names)
     for row in rows["protocols"] + rows["verdicts"] + rows["drop_reasons"]:
-        row.update(_rates(interval_, Tally(row["packets"], row["bytes"])))
+        row.update(with_rates(Tally(row["packets"], row["bytes"]), interval_.per_second))
     document = stats(interval_.snapshot, per_cpu=per_cpu)
     return document | {"interval": _interval_heading(interval_) | rows}
 
@@ -84,12 +84,15 @@ def sizes_interval(interval_: Interval) -> Document:
 
 def _interval_heading(interval_: Interval) -> Document:
     total = interval_.counters.total
-    return {"seconds": interval_.seconds} | total._asdict() | _rates(interval_, total)
+    return {"seconds": interval_.seconds} | with_rates(total, interval_.per_second)
 
 
-def _rates(interval_: Interval, tally: Tally) -> Document:
-    rate = interval_.rate(tally)
-    return {"packets_per_second": rate.packets, "bits_per_second": rate.bytes * 8}
+def with_rates(recent: Tally, per_second: Callable[[int], float]) -> Document:
+    """What was counted in an interval, and its rates."""
+    return recent._asdict() | {
+        "packets_per_second": per_second(recent.packets),
+        "bits_per_second": per_second(recent.bytes * 8),
+    }
 
 
 def sizes(counters: Counters, names: RowNames) -> list[Document]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ from xdpctl.cli.base import (
     session_of,
     watch_option,
 )
-from xdpctl.cli.documents import Document, heading, write_json
+from xdpctl.cli.documents import Document, heading, with_rates, write_json
 from xdpctl.cli.rules_output import set_document
 from xdpctl.cli.text import printable, rfc3339
 from xdpctl.cli.watching import stop_signals
@@ -109,12 +110,7 @@ def _print_interval(interval: RulesInterval) -> None:
 def _write_interval(interval: RulesInterval) -> None:
     """What `rule list` writes, and under `interval` what came in since the line before."""
 
-    def rates(recent: Tally) -> Document:
-        return recent._asdict() | {
-            "packets_per_second": interval.per_second(recent.packets),
-            "bits_per_second": interval.per_second(recent.bytes * 8),
-        }
-
+    rates = partial(with_rates, per_second=interval.per_second)
     snapshot = interval.snapshot
     names = [each.fields["name"] for each in snapshot.counted.rules] if snapshot.counted else []
     recent = {

@@ -98,7 +98,7 @@ def read_stored(program: RunningProgram, which: str = "ruleset") -> StoredRulese
 
 
 class Totals:
-    """What each slot has counted, on all CPUs. Of 8,192 slots few are in use, and are added up."""
+    """What each slot has counted, on all CPUs. Of thousands few are in use, and added up."""
 
     def __init__(self, per_cpu: Sequence[Any]) -> None:
         self._per_cpu = per_cpu
