@@ -72,7 +72,8 @@ class Fail2ban:
         )
         (self._folder / "jail.conf").write_text(text)
         self._server = self._host.popen(["fail2ban-server", *self._command, "-xf", "start"])
-        until(lambda: self._client("status", "sshd").returncode == 0)
+        # Asking for the jail before it is there would be an error in the log.
+        until(lambda: "sshd" in self._client("status").stdout)
 
     def _client(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self._host.run(["fail2ban-client", *self._command, *words], check=False)
