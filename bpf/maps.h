@@ -45,6 +45,41 @@ struct {
 	__type(value, struct ban_index);
 } ban_index SEC(".maps");
 
+/* Whoever samples; sample.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sampling);
+} sampling SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SAMPLE_READERS);
+	__type(key, __u32);
+	__type(value, struct sample_reader);
+} sample_readers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sample_state);
+} sample_state SEC(".maps");
+
+/* Each reader brings its own, of a size that it likes. */
+struct sample_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SAMPLE_READERS);
+	__type(key, __u32);
+	__array(values, struct sample_ring);
+} sample_rings SEC(".maps");
+
 /* What follows is there with a ruleset only; it is compiled by xdpctl/rules/compiler.py. */
 
 /* By slot; a rule keeps its slot from one ruleset to the next for as long as it keeps its name. */

@@ -187,11 +187,87 @@ struct ban_index {
 	__u64 earliest_ns; /* for the controller: before then none expires; 0 if none ever does */
 };
 
+/* Which members of struct packet are there, beside those that always are. */
+enum present {
+	HAS_MACS = 1 << 0,
+	HAS_VLAN = 1 << 1, /* or is known to have none */
+	HAS_ETHERTYPE = 1 << 2,
+	HAS_IPV4 = 1 << 3, /* addresses, TTL and DSCP */
+	HAS_IPV6 = 1 << 4,
+	HAS_PROTOCOL = 1 << 5, /* and the fragment */
+	HAS_PORTS = 1 << 6,
+	HAS_FLAGS = 1 << 7,
+	HAS_ICMP = 1 << 8,
+};
+
+#define SAMPLE_READERS 8 /* at a time; a power of two */
+
+/* What is put into a reader's ring of one packet. */
+struct sample {
+	__u64 time_ns; /* on CLOCK_BOOTTIME */
+	__u32 length;  /* of the frame */
+	__u32 captured;
+	__u32 generation; /* as struct config has it */
+	__u32 slot;	  /* in rule_counts: of the rule, or default, that decided; or NO_SLOT */
+	__u32 queue;
+	__u32 cpu;
+	__u16 protocol; /* enum protocol_row, and so on */
+	__u8 verdict;
+	__u8 reason;
+	__u8 malformed;
+	__u8 unused[3];
+	__u8 data[0];
+};
+
+struct sample_prefix {
+	__u64 network[2]; /* as in struct packet */
+	__u64 mask[2];
+};
+
+/* What a packet must be at least; 0 in `asks` is no filter at all. */
+struct sample_filter {
+	__u32 asks; /* bits of enum present: these have to be there */
+	__u8 some_protocol;
+	__u8 protocol;
+	__u16 source_port[2]; /* first and last */
+	__u16 destination_port[2];
+	__u16 unused;
+	struct sample_prefix source;
+	struct sample_prefix destination;
+};
+
+struct sample_reader {
+	enum present present[0];
+	struct sample samples[0]; /* takes no bytes: for the controller, as in struct row_names */
+	__u64 lease_ns;		  /* on CLOCK_BOOTTIME: for how long it reads */
+	__u64 owner;		  /* for the controller: who it is */
+	__u32 one_in;
+	__u32 bytes;	     /* of a frame, at most */
+	__u32 verdicts;	     /* a bit for each that is wanted */
+	__u32 reasons;	     /* the same of enum drop_reason, NOT_DROPPED included */
+	__u32 slot;	     /* of a rule; NO_SLOT for all */
+	__u32 asks_for_each; /* not all of them is all the same to it */
+	struct sample_filter filter;
+};
+
+/* Of one CPU. */
+struct sample_state {
+	__u64 active;	 /* as in struct sampling when it was last looked at */
+	__u32 let_by;	 /* packets, from one look to the next */
+	__u32 to_let_by; /* what is left of them */
+	__u64 lost[SAMPLE_READERS];
+	__u32 gaps[SAMPLE_READERS]; /* packets to let by before the reader's next one */
+};
+
+struct sampling {
+	__u64 active; /* a bit for each reader; those above them count how often one began */
+};
+
 #define LENGTH_MAX 65535 /* in bytes; what is longer counts as this long */
 
 enum meta_format {
 	META_MAGIC = 0x78647063, /* "xdpc" */
-	META_SCHEMA_VERSION = 2,
+	META_SCHEMA_VERSION = 3,
 };
 
 /* What was kept of a ruleset: the ids of maps that are bound to the program, and how many bytes of
@@ -199,8 +275,8 @@ enum meta_format {
 struct stored {
 	__u32 text;
 	__u32 ranges;
-	__u32 rules; /* whose baselines are wanted again when a rule comes back */
-	__u32 unused;
+	__u32 rules;	  /* whose baselines are wanted again when a rule comes back */
+	__u32 generation; /* as struct config has it */
 	__u64 text_bytes;
 };
 
@@ -224,19 +300,6 @@ enum fragment {
 	FRAGMENT_NO,
 	FRAGMENT_FIRST,
 	FRAGMENT_LATER,
-};
-
-/* Which members of struct packet are there, beside those that always are. */
-enum present {
-	HAS_MACS = 1 << 0,
-	HAS_VLAN = 1 << 1, /* or is known to have none */
-	HAS_ETHERTYPE = 1 << 2,
-	HAS_IPV4 = 1 << 3, /* addresses, TTL and DSCP */
-	HAS_IPV6 = 1 << 4,
-	HAS_PROTOCOL = 1 << 5, /* and the fragment */
-	HAS_PORTS = 1 << 6,
-	HAS_FLAGS = 1 << 7,
-	HAS_ICMP = 1 << 8,
 };
 
 #define VLAN_NONE 4096

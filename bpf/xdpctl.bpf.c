@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The whole path of a packet: parse -> judge (malformed, bans, rules, default) -> account, one exit
- * that counts every packet exactly once by protocol and exactly once by verdict. A bare counter
- * passes everything that nobody has banned, malformed or not.
+ * The whole path of a packet: parse -> judge (malformed, bans, rules, default) -> account ->
+ * sample, one exit that counts every packet exactly once by protocol and exactly once by verdict. A
+ * bare counter passes everything that nobody has banned, malformed or not.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -19,6 +19,7 @@
 #include "account.h"
 #include "limit.h"
 #include "classify.h"
+#include "sample.h"
 
 static __always_inline struct judgement judge(const struct packet *packet, bool rules_present)
 {
@@ -49,10 +50,13 @@ static __always_inline int handle(struct xdp_md *ctx, const bool rules_present)
 {
 	struct packet packet;
 	struct judgement judgement;
+	int verdict;
 
 	parse(ctx, &packet, rules_present);
 	judgement = judge(&packet, rules_present);
-	return account(&packet, &judgement, rules_present);
+	verdict = account(&packet, &judgement, rules_present);
+	sample_if_wanted(ctx, &packet, &judgement);
+	return verdict;
 }
 
 /* Compiled twice, with rules and without: the verifier removes the one that cannot be. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -76,4 +77,5 @@ def _generation(compiled: Compiled, ruleset: Ruleset, slots: Slots, kept: KeptLi
         drop_by_default=ruleset.default is Action.DROP,
         limits=limits,
         kept=kept,
+        number=secrets.randbelow(2**32 - 1) + 1,
     )

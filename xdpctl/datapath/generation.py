@@ -61,6 +61,7 @@ class Generation(NamedTuple):
         rules: in their order.
         limits: in the order of the compiled ones.
         kept: what of them the program before has.
+        number: tells it from others that were on the interface; 0 is none.
         injected_clock: time is what the map `clock` says, for test runs.
     """
 
@@ -70,6 +71,7 @@ class Generation(NamedTuple):
     drop_by_default: bool
     limits: Sequence[LimitEntry] = ()
     kept: KeptLimits = NOTHING_KEPT
+    number: int = 0
     injected_clock: bool = False
 
 
@@ -138,6 +140,7 @@ def _config(obj: Object, generation: Generation) -> dict[str, Any]:
         "expiring": int(any(each.expires_ns for each in generation.rules)),
         "limiting": int(bool(generation.limits)),
         "injected_clock": int(generation.injected_clock),
+        "generation": generation.number,
         "words": compiled.words,
         "steps": compiled.words if generation.rules else 0,
         "groups": len(compiled.groups),

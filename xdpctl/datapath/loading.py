@@ -26,7 +26,8 @@ MAX_BANS = 16_777_216
 """The largest table of bans."""
 
 _BANS = ("bans", "ban_hits")
-_HANDED_ON = ("counters", "rule_counts", "ban_index", *_BANS)
+_SAMPLING = ("sampling", "sample_readers", "sample_state", "sample_rings")
+_HANDED_ON = ("counters", "rule_counts", "ban_index", *_BANS, *_SAMPLING)
 
 
 class Content(NamedTuple):
@@ -98,7 +99,9 @@ def loaded_program(
         if content is not None:
             fill(obj, content.generation)
             meta["default_baseline"] = content.default_baseline._asdict()
-            meta["ruleset"] = _store(obj, program, content)
+            meta["ruleset"] = _store(obj, program, content) | {
+                "generation": content.generation.number
+            }
         if successor_of is not None and (kept := successor_of.kept()) is not None:
             meta["previous"] = kept
             for map_id in (kept["text"], kept["ranges"], kept["rules"]):

@@ -29,7 +29,7 @@ from xdpctl.pylibbpf import (
 from xdpctl.pylibbpf.btf import Kind
 from xdpctl.pylibbpf.fd import Owner
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The META_SCHEMA_VERSION of bpf/types.h that this code understands."""
 
 STORED_BLOCK_BYTES = 4096
@@ -60,6 +60,7 @@ class RunningProgram(Owner):
         program_id: the kernel's id of it.
         attached_at_ns: when it was attached, on CLOCK_REALTIME.
         names: what the rows of its counters stand for.
+        btf: its types.
     """
 
     def __init__(self, program_id: int) -> None:
@@ -91,7 +92,7 @@ class RunningProgram(Owner):
                 ) from None
             self._counters = maps["counters"]
             self._map_ids = info.map_ids
-            self._btf = btf
+            self.btf = btf
             self.program_id = program_id
             self._stack = stack.pop_all()
 
@@ -123,6 +124,12 @@ class RunningProgram(Owner):
         meta = self.map("meta")
         meta[0] = {**_plain(meta[0]), "default_baseline": baseline._asdict()}
 
+    @property
+    def generation(self) -> int:
+        """The number of its ruleset, by which samples say whose slots they speak of; 0 of a bare
+        counter."""
+        return int(self._meta.ruleset.generation)
+
     def kept(self, which: str = "ruleset") -> dict[str, int] | None:
         """Where the ruleset, or the `previous` one, is kept (struct stored); None without one.
 
@@ -134,7 +141,7 @@ class RunningProgram(Owner):
         ids = {"text": stored.text, "ranges": stored.ranges, "rules": stored.rules}
         if not set(ids.values()) <= set(self._map_ids):
             raise NotOursError("the program's ruleset is kept in maps of others")
-        return ids | {"text_bytes": stored.text_bytes}
+        return ids | {"text_bytes": stored.text_bytes, "generation": stored.generation}
 
     def kept_text(self, which: str = "ruleset") -> bytes | None:
         """The text of the ruleset, or of the `previous` one; None without one.
@@ -154,7 +161,7 @@ class RunningProgram(Owner):
         kept = self.kept(which)
         if kept is None:
             raise NotOursError("the program has no rules")
-        return self._stack.enter_context(Map.from_id(kept["rules"], self._btf))
+        return self._stack.enter_context(Map.from_id(kept["rules"], self.btf))
 
     def kept_baselines(self, which: str = "ruleset") -> list[Baselines]:
         """What the slots of its rules had counted before. Raises NotOursError, BpfError."""
