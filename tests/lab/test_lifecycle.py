@@ -291,10 +291,15 @@ def test_deleted_and_recreated_interface_starts_without_program(pair: Pair) -> N
 
 def test_hook_owned_by_a_link_is_explained(pair: Pair, compiled: dict[str, Path]) -> None:
     """A bpf_link cannot be replaced through netlink; say who holds the hook."""
-    with Object.open(compiled["foreign"]) as obj:
+    with Object.open(compiled["foreign"]) as elsewhere, Object.open(compiled["foreign"]) as obj:
+        elsewhere.load()
         obj.load()
         ifindex = pair.right.ifindex("eth0")
-        with pair.right.call(obj.programs.other.attach_xdp, ifindex):
+        assert pair.left.ifindex("eth0") == ifindex, "of the same index, on another host"
+        with (
+            pair.left.call(elsewhere.programs.other.attach_xdp, ifindex),
+            pair.right.call(obj.programs.other.attach_xdp, ifindex),
+        ):
             program_id = obj.programs.other.info.id
             done = xdpctl(pair.right, "attach", "eth0", "--force")
     assert done.returncode == 3

@@ -270,12 +270,14 @@ def _changed_meanwhile(interface: Interface, seen: tuple[Occupant, ...], error: 
 def _owned_by_link(interface: Interface, error: BpfError) -> XdpctlError:
     """Who owns the hook, where the reason is a bpf_link; the plain error otherwise."""
     if error.errno == errno.EBUSY:
+        # In another network namespace there may be an interface of the same index.
+        here = {each.program_id for each in xdp.query(interface.ifindex)}
         for link_id in link_ids():
             try:
                 link = link_info(link_id)
             except BpfError:
                 continue  # gone meanwhile
-            if link.ifindex == interface.ifindex:
+            if link.ifindex == interface.ifindex and link.program_id in here:
                 return ForeignProgram(
                     f"{interface.name}: program id {link.program_id} is held there by bpf_link "
                     f"{link_id}",
