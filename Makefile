@@ -15,7 +15,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 # What Debian and Ubuntu call what is used. llvm has llvm-strip, linux-libc-dev the kernel's headers;
 # nsenter, unshare and setpriv are util-linux, which is always there.
 BUILD_PACKAGES := libbpf1 libbpf-dev linux-libc-dev clang llvm python3-venv
-TEST_PACKAGES := iproute2 ethtool openssh-server openssh-client tmux prometheus fail2ban clang-format $(shell . /etc/os-release; \
+TEST_PACKAGES := iproute2 ethtool openssh-server openssh-client tmux prometheus fail2ban clang-format tshark $(shell . /etc/os-release; \
   [ "$$ID" = ubuntu ] && echo linux-tools-common linux-tools-$$(uname -r) || echo bpftool)
 BENCH_PACKAGES := xdp-tools nftables iptables ipset
 KERNEL_PACKAGES := qemu-system-x86 busybox-static kmod debian-archive-keyring
