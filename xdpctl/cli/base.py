@@ -25,6 +25,7 @@ WATCH_SECONDS_MIN = 0.1
 COMMANDS = {
     "Put it on an interface": ("attach", "detach", "status"),
     "See what it counts": ("stats", "histogram", "dashboard", "export"),
+    "See packets": ("top", "trace", "capture"),
     "Filter with rules": ("apply", "diff", "rollback", "check", "rule", "set"),
     "Ban sources for a while": ("ban", "unban", "bans"),
     "Build a lab": ("lab",),

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-from collections.abc import Iterator
-from typing import BinaryIO
 
 import click
 
@@ -16,9 +12,10 @@ from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import write_json
 from xdpctl.cli.lab_command import LabCommand
 from xdpctl.cli.lab_names import HostName
+from xdpctl.cli.output_file import output_file, refuse_taken
 from xdpctl.cli.text import printable
 from xdpctl.cli.watching import stop_signals
-from xdpctl.errors import WrongUsage, XdpctlError
+from xdpctl.errors import XdpctlError
 from xdpctl.labnames import LabHost
 
 
@@ -54,15 +51,13 @@ def command(
     """
     require_privileges()
     json = session_of(context).json
-    if path == "-" and (json or sys.stdout.isatty()):
-        taken = "the JSON" if json else "a terminal"
-        raise WrongUsage(f"-: frames do not go with {taken}", hint="-w FILE")
+    refuse_taken(path, json=json)
     with (
         contextlib.closing(Namespace(str(host), host.path)) as namespace,
         listen(namespace, interface) as sock,
     ):
         try:
-            with _opened(path) as file, stop_signals() as stop:
+            with output_file(path) as file, stop_signals() as stop:
                 if not json:
                     click.echo(printable(f"recording {host}:{interface}; Ctrl-C ends it"), err=True)
                 result = record(sock, file, stop=stop.is_set, count=count, seconds=seconds)
@@ -78,19 +73,3 @@ def command(
     else:
         frames = "frame" if result.written == 1 else "frames"
         click.echo(printable(f"{path}: {result.written:,} {frames} written{end}"), err=True)
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    if path == "-":
-        yield sys.stdout.buffer
-        return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    file = os.fdopen(descriptor, "wb")
-    try:
-        yield file
-    except BaseException:
-        with contextlib.suppress(OSError):  # it tries again to write what could not be written
-            file.close()
-        raise
-    file.close()

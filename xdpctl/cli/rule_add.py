@@ -9,6 +9,7 @@ import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import heading, write_json
+from xdpctl.cli.field_options import field_options, value_of
 from xdpctl.cli.rules_output import (
     force_option,
     print_notes,
@@ -20,25 +21,16 @@ from xdpctl.cli.rules_output import (
 from xdpctl.cli.text import printable
 from xdpctl.datapath.interfaces import current_namespace, find_interface
 from xdpctl.errors import WrongUsage
-from xdpctl.rules.fields import FIELDS
 from xdpctl.rules.limits import KEYS as LIMIT_KEYS
 
 
-def _field_options(function: Any) -> Any:
-    """An option for each field of a rule and each key of a limit, named as in the file."""
+def _limit_options(function: Any) -> Any:
+    """An option for each key of a limit, named as in the file."""
     for name, key in reversed([*LIMIT_KEYS.items()]):
         function = click.option(
             f"--{name}",
             metavar=key.metavar,
             help=f"{key.help[0].upper()}{key.help[1:]}; as {' or '.join(key.examples[:4])}.",
-        )(function)
-    for field in reversed([*FIELDS.values()]):
-        function = click.option(
-            f"--{field.name.replace('_', '-')}",
-            field.name,
-            metavar=field.metavar,
-            multiple=True,
-            help=f"{field.help[0].upper()}{field.help[1:]}; as {field.examples[0]}.",
         )(function)
     return function
 
@@ -54,7 +46,8 @@ def _field_options(function: Any) -> Any:
 )
 @interface_argument()
 @click.argument("action", metavar="drop|pass|limit", type=click.Choice(["drop", "pass", "limit"]))
-@_field_options
+@field_options
+@_limit_options
 @click.option("--name", metavar="NAME", help="Its name [default: made up, the same for the same].")
 @click.option("--before", metavar="RULE", help="Ahead of this one [default: behind the last].")
 @click.option("--for", "lifetime", metavar="TIME", help="How long it is in force, as 10m or 1h30m.")
@@ -94,7 +87,7 @@ def command(
     wanted |= {"expires": lifetime} if lifetime else {}
     limit = {"rate": rate, "burst": burst, "per": per, "cells": cells}
     wanted |= {key: value for key, value in limit.items() if value is not None}
-    wanted |= {key: _value(key, values) for key, values in fields.items() if values}
+    wanted |= {key: value_of(key, values) for key, values in fields.items() if values}
     added: list[Rule] = []
     notes: list[Any] = []
 
@@ -126,13 +119,3 @@ def command(
     fields_ = fields_of(added[0])
     what = rule_text({key: fields_[key] for key in fields_ if key not in ("name", "action")})
     click.echo(printable(f"{found.name}: rule {added[0].name}: {action} {what or 'everything'}"))
-
-
-def _value(field: str, values: tuple[str, ...]) -> Any:
-    """A field's options as the value that a file would have."""
-    negated = values[0].startswith("!")
-    words = [values[0].removeprefix("!"), *values[1:]]
-    # Flags are written with commas themselves.
-    parts = words if field == "flags" else [part for word in words for part in word.split(",")]
-    value: Any = parts if len(parts) > 1 else parts[0]
-    return {"not": value} if negated else value

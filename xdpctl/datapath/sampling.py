@@ -33,6 +33,9 @@ ONE_IN_MAX = 1_000_000
 RENEW_SECONDS = 1.0
 """How often a lease is to be renewed."""
 
+XDP_ACTIONS = {"aborted": 0, "drop": 1, "pass": 2}
+"""enum xdp_action, by the names of verdicts."""
+
 UNKNOWN_RULE = "?"
 """The rule of a ruleset that was there and gone before its rules were asked for."""
 
@@ -126,9 +129,7 @@ class SampleReader(Owner):
     It stays when another ruleset takes the place of the one that is there.
     """
 
-    def __init__(
-        self, interface: Interface, wanted: Wanted, *, ring_bytes: int = 1 << 20
-    ) -> None:
+    def __init__(self, interface: Interface, wanted: Wanted, *, ring_bytes: int = 1 << 20) -> None:
         """
         Args:
             ring_bytes: how many bytes may wait to be read; a power of two, whole pages.

@@ -1,0 +1,112 @@
+"""A packet's fields in the words of a rule, and a packet as one line."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any
+
+from xdpctl.protocols import protocol_name
+from xdpctl.rules.frame import Address, Packet
+from xdpctl.rules.words import ETHERTYPES, ICMP_PROTOCOLS, TCP_FLAGS
+
+if TYPE_CHECKING:
+    from xdpctl.datapath.sampling import Sample
+
+_FLAG_NAMES = {bit: name for name, bit in TCP_FLAGS.items() if name != "ecn"}
+_ETHERTYPE_NAMES = {first: name for name, (first, _) in reversed([*ETHERTYPES.items()])}
+
+
+def fields_of(packet: Packet) -> dict[str, Any]:
+    """What is known of a packet, by the names that rules have for it."""
+    fields: dict[str, Any] = {
+        "src_mac": _mac(packet.src_mac),
+        "dst_mac": _mac(packet.dst_mac),
+        "vlan": "none" if packet.untagged else packet.vlan,
+        "ethertype": _ethertype(packet.ethertype),
+        "src": _address(packet.src),
+        "dst": _address(packet.dst),
+        "ttl": packet.ttl,
+        "dscp": packet.dscp,
+        "proto": None if packet.proto is None else protocol_name(packet.proto),
+        "fragment": packet.fragment,
+        "sport": packet.sport,
+        "dport": packet.dport,
+        "flags": None if packet.flags is None else flags_text(packet.flags),
+        "icmp": _icmp(packet),
+        "length": packet.length,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def line_of(packet: Packet) -> str:
+    """Who sends what to whom, as far as it is known."""
+    parts = []
+    if packet.vlan is not None:
+        parts.append(f"vlan {packet.vlan}")
+    if packet.src is not None and packet.dst is not None:
+        parts.append(f"{_end(packet.src, packet.sport)} > {_end(packet.dst, packet.dport)}")
+    else:
+        parts.append(f"{_mac(packet.src_mac) or '?'} > {_mac(packet.dst_mac) or '?'}")
+    if packet.proto is not None:
+        parts.append(protocol_name(packet.proto))
+    elif packet.ethertype is not None:
+        parts.append(_ethertype(packet.ethertype) or "")
+    if packet.flags is not None:
+        parts.append(flags_text(packet.flags))
+    if packet.icmp is not None:
+        parts.append(_icmp(packet) or "")
+    if packet.fragment not in (None, "no"):
+        parts.append(f"{packet.fragment} fragment")
+    return " ".join(parts)
+
+
+def why(sample: Sample) -> str:
+    """What decided on a packet; empty where nothing but a bare counter did."""
+    if sample.reason == "malformed":
+        return f"malformed {sample.malformed}"
+    if sample.rule is not None:
+        return f"{'limit' if sample.reason == 'limit' else 'rule'} {sample.rule}"
+    return sample.reason or ""
+
+
+def flags_text(flags: int) -> str:
+    """As a rule has them; `0` for none."""
+    return ",".join(name for bit, name in _FLAG_NAMES.items() if flags & bit) or "0"
+
+
+def address_text(address: Address) -> str:
+    is_ipv4 = address.version == 4  # noqa: PLR2004
+    return str(IPv4Address(address.number) if is_ipv4 else IPv6Address(address.number))
+
+
+def _address(address: Address | None) -> str | None:
+    return None if address is None else address_text(address)
+
+
+def _end(address: Address, port: int | None) -> str:
+    """An address with its port, as RFC 3986 and RFC 5952, 6 write them."""
+    text = address_text(address)
+    if port is None:
+        return text
+    return f"{text}:{port}" if address.version == 4 else f"[{text}]:{port}"  # noqa: PLR2004
+
+
+def _mac(number: int | None) -> str | None:
+    return None if number is None else number.to_bytes(6, "big").hex(":")
+
+
+def _ethertype(number: int | None) -> str | None:
+    return None if number is None else _ETHERTYPE_NAMES.get(number, f"0x{number:04x}")
+
+
+def _icmp(packet: Packet) -> str | None:
+    if packet.icmp is None:
+        return None
+    kind, code = packet.icmp
+    names = {value: name for name, value in reversed(_types_of(packet.proto).items())}
+    name = names.get(kind, str(kind))
+    return f"{name}/{code}" if code else name
+
+
+def _types_of(protocol: int | None) -> dict[str, int]:
+    return ICMP_PROTOCOLS.get(protocol or 0, {})
