@@ -49,8 +49,8 @@ _NAMES = {
     253: "Linux netlink",
 }
 
-_NO_ADDRESSES = bytes(12)
-_IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
+_ORIGINAL_MAX = 0xFFFFFFFF - ROOM_BYTES  # what a file says may be anything; ours are uint32
+_IPV4, _IPV6 = bytes(12) + b"\x08\x00", bytes(12) + b"\x86\xdd"
 _BY_VERSION = {4: _IPV4, 6: _IPV6}
 _BY_FAMILY = {2: _IPV4, 10: _IPV6, 24: _IPV6, 28: _IPV6, 30: _IPV6}  # of Linux and of the BSDs
 _FAMILY_MAX = 0xFFFF
@@ -95,27 +95,20 @@ def _without_fcs(adapt: Adapter | None, fcs_bytes: int) -> Adapter:
     return cut
 
 
-def _longer(original: int, header_bytes: int) -> int:
-    """A length in a file may be anything; ours are uint32."""
-    return min(original + header_bytes, 0xFFFFFFFF)
-
-
-def _ip(ethertype: bytes) -> Adapter:
-    header = _NO_ADDRESSES + ethertype
-
+def _ip(header: bytes) -> Adapter:
     def adapt(buffer: bytearray, start: int, captured: int, original: int) -> Adapted:
         buffer[start - 14 : start] = header
-        return start - 14, captured + 14, _longer(original, 14)
+        return start - 14, captured + 14, min(original, _ORIGINAL_MAX) + 14
 
     return adapt
 
 
 def _raw_ip(buffer: bytearray, start: int, captured: int, original: int) -> Adapted | str:
-    ethertype = _BY_VERSION.get(buffer[start] >> 4) if captured else None
-    if ethertype is None:
+    header = _BY_VERSION.get(buffer[start] >> 4) if captured else None
+    if header is None:
         return "raw IP, but neither IPv4 nor IPv6"
-    buffer[start - 14 : start] = _NO_ADDRESSES + ethertype
-    return start - 14, captured + 14, _longer(original, 14)
+    buffer[start - 14 : start] = header
+    return start - 14, captured + 14, min(original, _ORIGINAL_MAX) + 14
 
 
 def _bsd_loopback(buffer: bytearray, start: int, captured: int, original: int) -> Adapted | str:
@@ -124,11 +117,11 @@ def _bsd_loopback(buffer: bytearray, start: int, captured: int, original: int) -
     family = int.from_bytes(head, "little")
     if family > _FAMILY_MAX:
         family = int.from_bytes(head, "big")
-    ethertype = _BY_FAMILY.get(family)
-    if ethertype is None:
+    header = _BY_FAMILY.get(family)
+    if header is None:
         return "BSD loopback, but neither IPv4 nor IPv6"
-    buffer[start - 10 : start + 4] = _NO_ADDRESSES + ethertype
-    return start - 10, captured + 10, _longer(original, 10)
+    buffer[start - 10 : start + 4] = header
+    return start - 10, captured + 10, min(original, _ORIGINAL_MAX) + 10
 
 
 def _cooked(

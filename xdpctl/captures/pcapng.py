@@ -96,22 +96,26 @@ class PcapngParser:
         add_original = gathering.originals.append
         add_time = gathering.times_ns.append
         unpack, unpack_u32, clocks = self._unpack_enhanced, self._unpack_u32, self._clocks
-        known = len(clocks)
+        enhanced, known, current = blocks.ENHANCED_PACKET, len(clocks), -1
+        adapt, factor, high_max, base_ns = None, 0, -1, 0
         end = len(buffer)
         last = end - _PACKET_BYTES
         while offset <= last:
             kind, total, interface, high, low, captured, original = unpack(buffer, offset)
             after = offset + total
             if (
-                kind != blocks.ENHANCED_PACKET
+                kind != enhanced
                 or total & 3
                 or after > end
                 or captured > total - _PACKET_BYTES
-                or interface >= known
                 or unpack_u32(buffer, after - 4)[0] != total
             ):
                 break
-            adapt, factor, high_max, base_ns = clocks[interface]
+            if interface != current:
+                if interface >= known:
+                    break
+                adapt, factor, high_max, base_ns = clocks[interface]
+                current = interface
             if high > high_max:
                 break
             start = offset + _PACKET_HEAD_BYTES
