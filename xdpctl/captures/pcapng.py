@@ -164,8 +164,10 @@ class PcapngParser:
         self, kind: int, total: int, buffer: bytearray, offset: int, gathering: Gathering
     ) -> None:
         if kind == blocks.SECTION_HEADER:
-            version = self._unpack_u16(buffer, offset + 12)[0] if total > _BLOCK_BYTES_MIN else 0
-            if total < _SECTION_BYTES_MIN or version != _VERSION:
+            if total < _SECTION_BYTES_MIN:
+                raise _Damaged(f"a section header of {total} bytes")
+            version = self._unpack_u16(buffer, offset + 12)[0]
+            if version != _VERSION:
                 raise _Damaged(f"a section of version {version}, not {_VERSION}")
             self._interfaces, self._clocks = [], []
         elif kind == blocks.INTERFACE_DESCRIPTION:

@@ -73,11 +73,8 @@ class CaptureReader:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the file, a line each: 100, and how many more.
-
-        The subject of each is the file, or a packet by its number.
-        """
-        return self._notes.problems
+        """What is wrong, a few lines; the subject is the file, or a packet by its number."""
+        return list(self._notes.problems)
 
     @property
     def left_out(self) -> dict[str, int]:
