@@ -94,7 +94,8 @@ $(addprefix .test-in-,$(GUESTS)): .test-in-%:
 
 MINUTES ?= 5
 FUZZED := tests/bpf/test_data_plane.py tests/bpf/test_pylibbpf_shapes.py tests/bpf/test_pylibbpf_btf.py \
-  tests/unit/test_addresses.py tests/unit/test_classes.py tests/unit/test_btf.py tests/unit/test_codec.py \
+  tests/unit/test_addresses.py tests/unit/test_captures_damage.py tests/unit/test_captures_reading.py \
+  tests/unit/test_captures_writing.py tests/unit/test_classes.py tests/unit/test_btf.py tests/unit/test_codec.py \
   tests/unit/test_codec_structs.py tests/unit/test_oracle.py \
   tests/unit/test_rules_files.py tests/unit/test_rules_lists.py tests/unit/test_rules_sets.py \
   tests/unit/test_rules_reference.py

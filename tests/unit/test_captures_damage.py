@@ -234,14 +234,18 @@ def test_what_is_no_capture_is_refused_by_name(
     assert hint in refused.value.hint
 
 
-def frames_of(file: io.BytesIO) -> tuple[list[bytes], list[str], dict[str, int], str]:
-    """The last: how it was refused."""
+def frames_of(file: io.BytesIO) -> tuple[list[bytes], list[str], dict[str, int], bool]:
+    """The last: whether it was refused.
+
+    After damage that is not read beyond, there may be more; how much of it is seen depends on
+    how far has been read by then.
+    """
     frames = []
     try:
         capture = CaptureReader(file)
     except WrongUsage as error:
-        return [], [], {}, error.message
-    error_message = ""
+        return [], [error.message], {}, True
+    is_refused = False
     try:
         for batch in capture:
             numbers = list(batch.numbers)
@@ -253,9 +257,10 @@ def frames_of(file: io.BytesIO) -> tuple[list[bytes], list[str], dict[str, int],
                 assert offset + length <= len(batch.data)
                 assert length <= original
                 frames.append(bytes(batch.data[offset : offset + length]))
-    except WrongUsage as error:
-        error_message = error.message
-    return frames, capture.problems, capture.left_out, error_message
+    except WrongUsage:
+        is_refused = True
+    final = [each for each in capture.problems if each.endswith("nothing was read from there on")]
+    return frames, final or capture.problems, capture.left_out, is_refused
 
 
 class OneByteAtATime(io.BytesIO):

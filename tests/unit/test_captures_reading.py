@@ -267,7 +267,7 @@ def test_simple_packets_are_given_the_time_of_the_packet_before() -> None:
         Packet(3, 5000, FRAME[:40], 64),
     ]
     assert capture.problems == [
-        "2 packets have no time: they are given that of the packet before them"
+        "has packets without a time, which are given that of the one before: 2"
     ]
 
 

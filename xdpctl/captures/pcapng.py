@@ -81,8 +81,8 @@ class PcapngParser:
 
     def finish(self, rest: bytearray, number: int) -> None:
         if self._untimed:
-            untimed = f"{self._untimed:,} packets have no time"
-            self._notes.problem(f"{untimed}: they are given that of the packet before them")
+            without = "packets without a time, which are given that of the one before"
+            self._notes.problem(f"has {without}: {self._untimed:,}")
         if self.stopped or not (rest or self._skip):
             return
         self._notes.problem(f"ends within a block, {_after(number)}")
