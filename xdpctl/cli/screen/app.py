@@ -12,7 +12,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
+from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
@@ -20,8 +20,10 @@ from xdpctl.cli.screen.actions import propose, run
 from xdpctl.cli.screen.cells import Shown, fitted
 from xdpctl.cli.screen.dialogs import Detail, Help, Question
 from xdpctl.cli.screen.graph import Graph
-from xdpctl.cli.screen.heads import VIEWS, View, heading, keys_line, notes_of, tabs_line, title_of
+from xdpctl.cli.screen.heads import VIEWS, heading, keys_line, tabs_line
+from xdpctl.cli.screen.layout import CSS, HEIGHTS, WIDTHS
 from xdpctl.cli.screen.table import Order, RowTable
+from xdpctl.cli.screen.tables import Tables
 from xdpctl.cli.text import Unit
 from xdpctl.errors import XdpctlError
 from xdpctl.observe.history import Line
@@ -37,30 +39,9 @@ class Dashboard(App[None]):
     """The screen over a monitor. In a large terminal all tables are there at once."""
 
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-wide")]
-    VERTICAL_BREAKPOINTS = [
-        (0, "-low"),
-        (18, "-middle"),
-        (36, "-high"),
-    ]
-    CSS = """
-    Screen { overflow: hidden; }
-    #heading, #tabs, #keys { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    #heading { text-style: reverse; }
-    #graphs { height: 6; }
-    Graph { width: 1fr; margin-right: 2; }
-    #tables { height: 1fr; }
-    RowTable { display: none; }
-    RowTable.-active { display: block; }
-    #filter { display: none; height: 1; border: none; padding: 0; background: ansi_default; }
-    .-filtering #filter { display: block; }
-    .-filtering #keys { display: none; }
-    .-low #graphs { display: none; }
-    .-high #graphs { height: 9; }
-    .-wide.-high #tabs { display: none; }
-    .-wide.-high #tables { layout: grid; grid-size: 2; grid-rows: 3fr 3fr 2fr; grid-gutter: 1 2; }
-    .-wide.-high RowTable { display: block; }
-    """
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    VERTICAL_BREAKPOINTS = HEIGHTS
+    CSS = CSS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "leave", show=False, priority=False),
         Binding("question_mark,f1", "help", show=False),
@@ -95,7 +76,6 @@ class Dashboard(App[None]):
         self._monitor, self._interval_s, self._now = monitor, interval_s, now
         self._timer: Timer | None = None
         self._scope = ""
-        self._view = 0
         self._shown = Shown()
         self._read_at = self._zero_at = self._paused_at = ""
         self._message = ""
@@ -106,9 +86,7 @@ class Dashboard(App[None]):
             yield Graph(Unit.PACKETS.rate, id="packets")
             yield Graph(Unit.BITS.rate, id="bits")
         yield Static(id="tabs")
-        with Container(id="tables"):
-            for view in VIEWS:
-                yield RowTable(in_order=view.in_order, id=view.name)
+        yield Tables(self._monitor)
         yield Static(id="keys")
         yield Input(id="filter", placeholder="list only rows with this text", compact=True)
 
@@ -150,15 +128,10 @@ class Dashboard(App[None]):
         with self.batch_update():
             head = heading(self._monitor, self._scope, self._status())
             self._update("heading", Text(fitted(head, self.size.width)))
-            self._update("tabs", tabs_line(self._view))
+            self._update("tabs", tabs_line(self._tables.chosen))
             self._update("keys", Text(self._message or keys_line()))
             self._draw_graphs(total)
-            for view, table in zip(VIEWS, self.query(RowTable), strict=True):
-                if table.display:
-                    lines = self._lines(view)
-                    title = title_of(view, lines)
-                    notes = notes_of(view, self._monitor)
-                    table.show(lines, self._shown, notes, title, self._span)
+            self._tables.show(self._scope, self._shown, self._span)
         if isinstance(self.screen, Detail):
             self.screen.follow()
 
@@ -184,15 +157,9 @@ class Dashboard(App[None]):
     def _span(self, intervals: int) -> str:
         return f"{self._monitor.seconds_back(intervals):.0f} s"
 
-    def _lines(self, view: View) -> list[Line]:
-        if view.table is None:
-            return self._monitor.interfaces()
-        return self._monitor.lines(self._scope, view.table)
-
     @property
-    def _table(self) -> RowTable:
-        """The table that has the keys."""
-        return self.query_one(f"#{VIEWS[self._view].name}", RowTable)
+    def _tables(self) -> Tables:
+        return self.query_one(Tables)
 
     def _clock(self) -> str:
         return f"{self._now():%H:%M:%S}"
@@ -216,14 +183,11 @@ class Dashboard(App[None]):
         self.push_screen(Help())
 
     def action_view(self, number: int) -> None:
-        self._table.remove_class("-active")
-        self._view = number - 1
-        self._table.add_class("-active")
-        self._table.focus()
+        self._tables.choose(number - 1)
         self.render_all()
 
     def action_next_view(self, step: int) -> None:
-        self.action_view((self._view + step) % len(VIEWS) + 1)
+        self.action_view((self._tables.chosen + step) % len(VIEWS) + 1)
 
     def action_scope(self, step: int) -> None:
         scopes = self._monitor.scopes
@@ -267,15 +231,14 @@ class Dashboard(App[None]):
 
     def action_sort(self, key: str) -> None:
         order = _ORDERS[key]
-        self._table.sort(order)
+        self._tables.table.sort(order)
         self._say(f"sorted {order.value}")
 
     def on_row_table_chosen(self, message: RowTable.Chosen) -> None:
         line = message.table.chosen
         if line is None:
             return
-        view = VIEWS[self._view]
-        if view.table is None:
+        if self._tables.view.table is None:
             self._scope = line.key
             self.render_all()
             return
@@ -286,30 +249,30 @@ class Dashboard(App[None]):
     def action_filter(self) -> None:
         self.screen.add_class("-filtering")
         field = self.query_one(Input)
-        field.value = self._table.filtered_by
+        field.value = self._tables.table.filtered_by
         field.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if self.screen.has_class("-filtering"):
-            self._table.filter(event.value)
+            self._tables.table.filter(event.value)
 
     def on_input_submitted(self) -> None:
         self._end_filtering()
 
     def action_all_rows(self) -> None:
-        self._table.filter("")
+        self._tables.table.filter("")
         self._end_filtering()
 
     def _end_filtering(self) -> None:
         self.screen.remove_class("-filtering")
-        self._table.focus()
+        self._tables.table.focus()
 
     # acting
 
     def action_act(self) -> None:
         board = self._monitor.board(self._scope)
         interface = board.interface if board is not None else None
-        proposal = propose(VIEWS[self._view].table, self._table.chosen, interface)
+        proposal = propose(self._tables.view.table, self._tables.table.chosen, interface)
         if not proposal.command:
             self._say(proposal.text)
             return

@@ -7,20 +7,17 @@ from typing import Any
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.events import Resize
-from textual.geometry import Region
-from textual.strip import Strip
-from textual.widget import Widget
 
 from xdpctl.cli.screen.blocks import graph
 from xdpctl.cli.screen.cells import fitted
+from xdpctl.cli.screen.painted import PaintedLine, PaintedLines
 from xdpctl.cli.text import rate
 
 _NOW_WIDTH = 18
 _TITLE, _BARS = Style(bold=True), Style(color="green")
 
 
-class Graph(Widget):
+class Graph(PaintedLines):
     """A line with the rate now and the highest one in sight, and below it bars."""
 
     def __init__(self, unit: str, **settings: Any) -> None:
@@ -28,7 +25,6 @@ class Graph(Widget):
         self._unit = unit
         self._values: Sequence[float | None] = ()
         self._span = ""
-        self._painted: list[str] = []
 
     def show(self, values: Sequence[float | None], span: str) -> None:
         """Take new rates, one for each interval; `span` says how long ago the first of those is
@@ -41,32 +37,14 @@ class Graph(Widget):
         """How many fit in."""
         return self.size.width
 
-    def paint(self) -> None:
+    def lines(self) -> list[PaintedLine]:
         shown = self._values[-self.intervals :] if self.intervals else ()
         now = rate(shown[-1] if shown else None)
         highest = max((value for value in shown if value is not None), default=None)
         title = f"{self._unit} {now}".ljust(_NOW_WIDTH)
         title += f"max {rate(highest)} in {self._span}"
-        height = max(0, self.size.height - 1)
-        before = self._painted
-        self._painted = [
-            fitted(title, self.size.width),
-            *graph(shown, self.size.width, height),
+        bars = graph(shown, self.size.width, max(0, self.size.height - 1))
+        return [
+            (Segment(fitted(title, self.size.width), _TITLE),),
+            *((Segment(bar, _BARS),) for bar in bars),
         ]
-        changed = [
-            Region(0, y, self.size.width, 1)
-            for y, line in enumerate(self._painted)
-            if y >= len(before) or before[y] != line
-        ]
-        if changed:
-            self.refresh(*changed)
-
-    def render_line(self, y: int) -> Strip:
-        if y >= len(self._painted):
-            return Strip.blank(self.size.width)
-        strip = Strip([Segment(self._painted[y], _BARS if y else _TITLE)])
-        return strip.adjust_cell_length(self.size.width)
-
-    def on_resize(self, _: Resize) -> None:
-        self._painted = []
-        self.paint()

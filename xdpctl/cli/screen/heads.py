@@ -67,6 +67,11 @@ def keys_line() -> str:
     return "? help  / filter  s sort  space pause  u unit  z zero  enter detail  a act  q"
 
 
+def lines_of(view: View, monitor: Monitor, scope: str) -> list[Line]:
+    """The rows of a table."""
+    return monitor.interfaces() if view.table is None else monitor.lines(scope, view.table)
+
+
 def title_of(view: View, lines: Sequence[Line]) -> str:
     """What the names of a table are, by the key that chooses it."""
     title = f"{VIEWS.index(view) + 1} {view.title}"

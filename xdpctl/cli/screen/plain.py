@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xdpctl.cli.screen.cells import Columns, Shown, fitted, head_cells, rate_in, row_cells
-from xdpctl.cli.screen.heads import VIEWS, View, heading, notes_of, title_of
+from xdpctl.cli.screen.heads import VIEWS, View, heading, lines_of, notes_of, title_of
 from xdpctl.cli.text import Unit, rate
-from xdpctl.observe.history import Line
-from xdpctl.observe.monitor import Monitor
+from xdpctl.observe.monitor import SUM, Monitor
 
 
 def frame(monitor: Monitor, width: int) -> Iterator[str]:
@@ -24,14 +23,15 @@ def frame(monitor: Monitor, width: int) -> Iterator[str]:
         yield "   ".join(now)
         for view in VIEWS:
             if view.table is not None:
-                yield from _table(view, monitor.lines(scope, view.table), monitor, width)
+                yield from _table(view, monitor, scope, width)
         yield ""
     if len(monitor.scopes) > 1:
-        yield from _table(VIEWS[-1], monitor.interfaces(), monitor, width)
+        yield from _table(next(view for view in VIEWS if view.table is None), monitor, SUM, width)
         yield ""
 
 
-def _table(view: View, lines: list[Line], monitor: Monitor, width: int) -> Iterator[str]:
+def _table(view: View, monitor: Monitor, scope: str, width: int) -> Iterator[str]:
+    lines = lines_of(view, monitor, scope)
     rows = [line for line in lines if line.packets or line.fields]
     if not rows:
         return

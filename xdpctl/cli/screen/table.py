@@ -1,24 +1,20 @@
 """A table of rows with rates, one of which the cursor is on.
 
 Of our own rather than Textual's DataTable: that repaints every cell in sight when one changes, and
-loses the cursor when rows are filled in anew. Here a line that reads as it did before is not sent
-again, which is what counts on a slow connection, and the cursor is on a key.
+loses the cursor when rows are filled in anew. Here the cursor is on a key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
 from xdpctl.cli.screen.cells import (
     CURSOR,
@@ -30,6 +26,7 @@ from xdpctl.cli.screen.cells import (
     note_of,
     row_cells,
 )
+from xdpctl.cli.screen.painted import PaintedLine, PaintedLines
 from xdpctl.cli.text import printable
 from xdpctl.observe.history import Line
 
@@ -49,19 +46,7 @@ class Order(Enum):
     NAME = "by name"
 
 
-class _Painted(NamedTuple):
-    """A line of the screen: what stands before the sparkline, the sparkline, and how."""
-
-    numbers: str
-    spark: str
-    style: Style
-
-    def strip(self) -> Strip:
-        bars = self.style or _BAR
-        return Strip([Segment(self.numbers, self.style), Segment(self.spark, bars)])
-
-
-class RowTable(Widget, can_focus=True):
+class RowTable(PaintedLines, can_focus=True):
     """The rows keep their places until they are sorted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -99,7 +84,6 @@ class RowTable(Widget, can_focus=True):
         self._listed: list[str] = []
         self._cursor: str | None = None
         self._top = 0
-        self._painted: list[_Painted] = []
 
     # what is shown
 
@@ -204,34 +188,26 @@ class RowTable(Widget, can_focus=True):
 
     # painting
 
-    def paint(self) -> None:
-        """Send the lines that read otherwise than before."""
-        before, self._painted = self._painted, [*map(self._paint, range(self.size.height))]
-        changed = [
-            Region(0, y, self.size.width, 1)
-            for y, line in enumerate(self._painted)
-            if y >= len(before) or before[y] != line
-        ]
-        if changed:
-            self.refresh(*changed)
+    def lines(self) -> list[PaintedLine]:
+        return [*map(self._line, range(self.size.height))]
 
-    def _paint(self, y: int) -> _Painted:
+    def _line(self, y: int) -> PaintedLine:
         columns = Columns.of(self.size.width)
         if y < _HEAD_LINES:
             span = f"last {self._span(columns.spark)}"
             cells = head_cells(self._head(), self._shown.unit, columns, span)
             style = _FOCUSED_HEAD if self.has_focus else _HEAD
-            return _Painted(f"  {cells.numbers}", cells.spark, style)
+            return Segment(f"  {cells.numbers}", style), Segment(cells.spark, style)
         at = self._top + y - _HEAD_LINES
         if at >= len(self._listed):
-            return _Painted(fitted("", self.size.width), "", Style.null())
+            return (Segment(fitted("", self.size.width)),)
         key = self._listed[at]
         line = self._lines[key]
         under_cursor = key == self._cursor and self.has_focus
         style = Style(reverse=True) if under_cursor else Style.null() if line.present else _DIM
         marks = (CURSOR if under_cursor else " ") + (" " if line.present else ENDED)
         cells = row_cells(line, self._note_of(line), self._shown, columns)
-        return _Painted(f"{marks}{cells.numbers}", cells.spark, style)
+        return Segment(f"{marks}{cells.numbers}", style), Segment(cells.spark, style or _BAR)
 
     def _head(self) -> str:
         """The title, the filter, and which rows are in sight where not all are."""
@@ -243,13 +219,7 @@ class RowTable(Widget, can_focus=True):
             head += f" {self._top + 1}-{min(known, self._top + rows)} of {known:,}"
         return head
 
-    def render_line(self, y: int) -> Strip:
-        if y >= len(self._painted):
-            return Strip.blank(self.size.width)
-        return self._painted[y].strip().adjust_cell_length(self.size.width)
-
     def on_resize(self, _: Resize) -> None:
-        self._painted = []
         self._follow()
         self.post_message(self.Resized())
 
