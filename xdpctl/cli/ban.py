@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import click
 
-from xdpctl.cli.ban_input import STDIN, BansCommand, batches, interfaces_of, whose_arguments
+from xdpctl.cli.ban_input import (
+    STDIN,
+    BansCommand,
+    batches,
+    interfaces_of,
+    tell_counts,
+    whose_arguments,
+)
 from xdpctl.cli.base import session_of
-from xdpctl.cli.documents import heading, write_json
-from xdpctl.cli.text import printable
+from xdpctl.cli.text import counted, printable
 from xdpctl.datapath.bans import Terms, ban, checked_tag
-from xdpctl.datapath.interfaces import current_namespace
 from xdpctl.errors import WrongUsage, XdpctlError
 from xdpctl.rules.times import parse_duration
 from xdpctl.rules.values import BadValue
@@ -44,7 +49,6 @@ def command(
     they come, for as long as that stays open. A line there, or in a file, can end with a time of
     its own, as `192.0.2.1 3h59m`.
     """
-    session = session_of(context)
     if not addresses and file is None:
         raise WrongUsage("name the addresses to ban", hint="xdpctl ban eth0 192.0.2.1")
     try:
@@ -64,14 +68,11 @@ def command(
         for i, each in enumerate(found):
             banned[i] += ban(each, wanted, force=force, tell=tell)
     refused.raise_if_any()
-    if session.json:
-        netns = current_namespace()
-        pairs = zip(found, banned, strict=True)
-        write_json([heading(each, netns) | {"banned": count} for each, count in pairs])
-        return
-    for each, count in zip(found, banned, strict=True):
-        what = f"{count:,} address{'' if count == 1 else 'es'}"
-        click.echo(printable(f"{each.name}: banned {what}"))
+    tell_counts(found, banned, "banned", _banned, json=session_of(context).json)
+
+
+def _banned(count: int) -> str:
+    return f"banned {counted(count, 'address')}"
 
 
 class _Refused:

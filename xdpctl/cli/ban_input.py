@@ -1,4 +1,5 @@
-"""What `xdpctl ban` and `xdpctl unban` share: where addresses come from, and on what interfaces.
+"""What `xdpctl ban` and `xdpctl unban` share: where addresses come from, on what interfaces, and
+how many they were.
 
 A line of a file or of standard input is ADDRESS[/LEN], maybe a TIME after it, maybe a comment.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -16,10 +17,16 @@ from typing import Any
 import click
 
 from xdpctl.cli.base import Command, InterfaceName
+from xdpctl.cli.documents import heading, write_json
 from xdpctl.cli.text import printable
 from xdpctl.datapath.bans import Prefix, parse_ban
 from xdpctl.datapath.hook import occupants
-from xdpctl.datapath.interfaces import Interface, all_interfaces, find_interface
+from xdpctl.datapath.interfaces import (
+    Interface,
+    all_interfaces,
+    current_namespace,
+    find_interface,
+)
 from xdpctl.errors import NotAttached, WrongUsage
 from xdpctl.rules.times import parse_duration
 from xdpctl.rules.values import BadValue, quoted
@@ -69,6 +76,20 @@ def interfaces_of(interface: str | None, *, everywhere: bool) -> list[Interface]
     if interface is None:
         raise WrongUsage("name an interface, or say --all", hint="xdpctl ban eth0 192.0.2.1")
     return [find_interface(interface)]
+
+
+def tell_counts(
+    found: Sequence[Interface], counts: Sequence[int], key: str, text: Callable[[int], str], *,
+    json: bool,
+) -> None:  # fmt: skip
+    """What was done on each interface: as JSON the number under `key`, or what `text` says."""
+    if json:
+        netns = current_namespace()
+        pairs = zip(found, counts, strict=True)
+        write_json([heading(each, netns) | {key: count} for each, count in pairs])
+        return
+    for each, count in zip(found, counts, strict=True):
+        click.echo(printable(f"{each.name}: {text(count)}"))
 
 
 def batches(addresses: Iterable[str], file: str | None) -> Iterator[Lifetimes]:

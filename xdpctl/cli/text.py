@@ -94,6 +94,6 @@ def duration(seconds: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 rule`, `4,096 rules`, `1 prefix`."""
-    plural = noun + ("es" if noun.endswith("x") else "s")
+    """`1 rule`, `4,096 rules`, `2 prefixes`, `2 addresses`."""
+    plural = noun + ("es" if noun.endswith(("x", "s")) else "s")
     return f"{number:,} {noun if number == 1 else plural}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import click
 
-from xdpctl.cli.ban_input import BansCommand, batches, interfaces_of, whose_arguments
+from xdpctl.cli.ban_input import (
+    BansCommand,
+    batches,
+    interfaces_of,
+    tell_counts,
+    whose_arguments,
+)
 from xdpctl.cli.base import session_of
-from xdpctl.cli.documents import heading, write_json
-from xdpctl.cli.text import printable
+from xdpctl.cli.text import counted
 from xdpctl.datapath.bans import unban
-from xdpctl.datapath.interfaces import current_namespace
 from xdpctl.errors import WrongUsage
 
 
@@ -45,11 +49,8 @@ def command(
     for prefixes in batches(addresses, file) if named else [None]:
         for i, each in enumerate(found):
             ended[i] += len(unban(each, prefixes, tag))
-    if session_of(context).json:
-        netns = current_namespace()
-        pairs = zip(found, ended, strict=True)
-        write_json([heading(each, netns) | {"unbanned": count} for each, count in pairs])
-        return
-    for each, count in zip(found, ended, strict=True):
-        bans = "1 ban" if count == 1 else f"{count:,} bans"
-        click.echo(printable(f"{each.name}: ended {bans if count else 'none: no such ban'}"))
+    tell_counts(found, ended, "unbanned", _ended, json=session_of(context).json)
+
+
+def _ended(count: int) -> str:
+    return f"ended {counted(count, 'ban') if count else 'none: no such ban'}"
