@@ -182,6 +182,20 @@ def test_members_of_keys_are_packed_and_read_by_rows(obj: Object) -> None:
         list(obj.maps.routes.lookup_rows(("prefix_length",), ("value",)))
 
 
+def test_members_of_a_few_values_are_read_by_their_keys(obj: Object) -> None:
+    shared = obj.maps.shared
+    shared.update_batch({key: odd(key * 10, last=key) for key in range(9)})
+    keys = [key.to_bytes(4, sys.byteorder) for key in (7, 1000, 3)]
+
+    assert list(shared.lookup_some(keys, ("runs", "last"))) == [(70, 7), None, (30, 3)]
+    assert list(shared.lookup_some([], ("runs",))) == []
+    with pytest.raises(ValueError, match="a key of 3 bytes, and not 4"):
+        list(shared.lookup_some([b"abc"], ("runs",)))
+    for name in ("cpu_array", "hash"):  # many values for a key, and no members
+        with pytest.raises(BtfError):
+            list(obj.maps[name].lookup_some(keys, ("runs",)))
+
+
 @pytest.mark.parametrize("name", ["cpu_hash", "cpu_array"])
 def test_per_cpu_values_are_written_in_batches(obj: Object, name: str) -> None:
     values = obj.maps[name]

@@ -187,15 +187,38 @@ class MapAccess(ABC):
     ) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
         """Of all keys and their values these members, as `Codec.row` has them. Raises BpfError,
         BtfError; of a per-CPU map too."""
-        key, value = self.key_row(*key_names), _typed(self._value).row(*value_names)
-        if self._per_cpu:
-            raise BtfError("a per-CPU map has many values for a key")
+        key, value = self.key_row(*key_names), self._value_row(*value_names)
         for keys, values, count in self._batches(_BATCH_DEFAULT):
             yield from zip(
                 key.iter_unpack(keys[: count * key.size]),
                 value.iter_unpack(values[: count * value.size]),
                 strict=True,
             )
+
+    def lookup_some(
+        self, keys: Iterable[bytes], value_names: tuple[str, ...]
+    ) -> Iterator[tuple[Any, ...] | None]:
+        """Of the values of these keys these members, as `Codec.row` has them; None where there is
+        no such key. For a few keys of a large map. Raises BpfError, BtfError; of a per-CPU map
+        too."""
+        row = self._value_row(*value_names)
+        value = ct.create_string_buffer(row.size)
+        for key in keys:
+            if len(key) != self.info.key_size:
+                raise ValueError(f"a key of {len(key)} bytes, and not {self.info.key_size}")
+            try:
+                lib.bpf_map_lookup_elem(self.fd, key, value, subject=self._subject)
+            except BpfError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                yield None
+            else:
+                yield row.unpack_from(value)
+
+    def _value_row(self, *names: str) -> struct.Struct:
+        if self._per_cpu:
+            raise BtfError("a per-CPU map has many values for a key")
+        return _typed(self._value).row(*names)
 
     def key_row(self, *names: str) -> struct.Struct:
         """What packs these members into the bytes of a key, as `Codec.row`. Raises BtfError."""
