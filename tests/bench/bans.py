@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.programs import compile_object
-from xdpctl.datapath.bans import BanTable, Prefix, Terms
+from xdpctl.datapath.ban_entries import Prefix
+from xdpctl.datapath.bans import BanTable, Terms
 from xdpctl.datapath.generation import configure
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.loading import loaded_program

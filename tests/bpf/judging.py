@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any
 
 from tests.edges import NOW
-from xdpctl.datapath.bans import BanTable, Prefix, Terms
+from xdpctl.datapath.ban_entries import Prefix
+from xdpctl.datapath.bans import BanTable, Terms
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import Generation, RuleEntry
 from xdpctl.datapath.interfaces import Interface

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xdpctl.datapath.bans import Ban, parse_ban
+from xdpctl.datapath.ban_entries import Ban, parse_ban
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.observe.ban_rates import BansInterval, BansSnapshot

@@ -19,7 +19,7 @@ import click
 from xdpctl.cli.base import Command, InterfaceName
 from xdpctl.cli.documents import heading, write_json
 from xdpctl.cli.text import printable
-from xdpctl.datapath.bans import Prefix, parse_ban
+from xdpctl.datapath.ban_entries import Prefix, parse_ban
 from xdpctl.datapath.hook import occupants
 from xdpctl.datapath.interfaces import (
     Interface,

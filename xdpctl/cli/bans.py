@@ -20,7 +20,7 @@ from xdpctl.cli.base import (
 from xdpctl.cli.documents import Document, with_rates, write_json
 from xdpctl.cli.text import rfc3339, si, time_left
 from xdpctl.cli.watching import stop_signals
-from xdpctl.datapath.bans import Ban
+from xdpctl.datapath.ban_entries import Ban
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.observe.ban_rates import BansInterval, bans_intervals, take_bans
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from xdpctl.datapath.bans import Prefix, some_of
+from xdpctl.datapath.ban_entries import Prefix, some_of
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.lockout import find_lifelines, refuse_cuts
 from xdpctl.datapath.program import RunningProgram

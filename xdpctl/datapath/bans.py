@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import compress
 from typing import Any, NamedTuple
 
+from xdpctl.datapath.ban_entries import BAN_KEY, Ban, Prefix, ban_of, is_in_force
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.locking import only_writer
@@ -20,63 +21,12 @@ from xdpctl.datapath.program import RunningProgram
 from xdpctl.datapath.running import running_on
 from xdpctl.errors import KernelRefused, WrongUsage, XdpctlError
 from xdpctl.pylibbpf import BpfError, Map
-from xdpctl.rules.values import (
-    BITS,
-    IPV4,
-    IPV6,
-    AddressRange,
-    BadValue,
-    address_text,
-    parse_address,
-    parse_host,
-    quoted,
-)
+from xdpctl.rules.values import IPV4, quoted
 
-_KEY = ("high", "low", "version", "length")
-_VERSION = _KEY.index("version")
+_VERSION = BAN_KEY.index("version")
 _INDEX_BITS = 64
 _LOW_64 = 2**64 - 1
-_SHOWN_MAX = 3
 _READ_RATHER_THAN_TRY = 1000
-
-
-class Prefix(NamedTuple):
-    """The addresses of IPv4 or IPv6 (`version`) whose first `length` bits are those of `network`,
-    of which the others are 0."""
-
-    version: int
-    network: int
-    length: int
-
-    def __str__(self) -> str:
-        address = address_text(self.version, self.network)
-        return address if self.length == BITS[self.version] else f"{address}/{self.length}"
-
-    @property
-    def range(self) -> AddressRange:
-        last = self.network + (1 << (BITS[self.version] - self.length)) - 1
-        return AddressRange(self.version, self.network, last)
-
-    def holds(self, version: int, address: int) -> bool:
-        shift = BITS[self.version] - self.length
-        return version == self.version and address >> shift == self.network >> shift
-
-
-class Ban(NamedTuple):
-    """A prefix that is banned.
-
-    Attributes:
-        expires_ns, added_ns: on CLOCK_REALTIME; `expires_ns` is None for ever.
-        remaining_ns: until it expires.
-        hits: packets that it dropped, since the prefix was banned first.
-    """
-
-    prefix: Prefix
-    tag: str
-    added_ns: int
-    expires_ns: int | None
-    remaining_ns: int | None
-    hits: Tally
 
 
 class Terms(NamedTuple):
@@ -153,18 +103,6 @@ def count_bans(interface: Interface) -> int:
         return sum(1 for _ in BanTable(program))
 
 
-def parse_ban(text: str) -> Prefix:
-    """An address or a prefix without host bits. Raises BadValue."""
-    if "/" not in text and "-" not in text:
-        version, number = parse_host(text)
-        return Prefix(version, number, BITS[version])
-    version, first, last = parse_address(text)
-    size = last - first + 1
-    if size & -size != size or first % size:
-        raise BadValue(f"{quoted(text)} is a range: ban the prefixes in it")
-    return Prefix(version, first, BITS[version] - (size.bit_length() - 1))
-
-
 _TAG_BYTES = 64  # BAN_TAG_BYTES
 
 
@@ -187,29 +125,17 @@ class BanTable:
         self._bans: Map = program.map("bans")
         self._hits: Map = program.map("ban_hits")
         self._index: Map = program.map("ban_index")
-        self._key = self._bans.key_row(*_KEY)
+        self._key = self._bans.key_row(*BAN_KEY)
         self._boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._now_ns = time.time_ns()
 
     def __iter__(self) -> Iterator[Ban]:
         if not self._index[0].any:
             return
-        hits = dict(self._hits.lookup_rows(_KEY, ("packets", "bytes")))
-        for key, ban_ in self._bans.lookup_rows(_KEY, ("expires_ns", "added_ns", "tag")):
-            expires_ns, added_ns, tag = ban_
-            if self._is_in_force(expires_ns):
-                remaining = expires_ns - self._boot_ns if expires_ns else None
-                yield Ban(
-                    _prefix_of_key(key),
-                    tag.partition(b"\0")[0].decode(errors="replace"),
-                    added_ns,
-                    None if remaining is None else self._now_ns + remaining,
-                    remaining,
-                    Tally(*hits.get(key, (0, 0))),
-                )
-
-    def _is_in_force(self, expires_ns: int) -> bool:
-        return not expires_ns or expires_ns > self._boot_ns
+        hits = dict(self._hits.lookup_rows(BAN_KEY, ("packets", "bytes")))
+        for key, terms in self._bans.lookup_rows(BAN_KEY, ("expires_ns", "added_ns", "tag")):
+            if is_in_force(terms[0], self._boot_ns):
+                yield ban_of(key, terms, Tally(*hits.get(key, (0, 0))), self._boot_ns, self._now_ns)
 
     def add(self, interface: Interface, terms_of: Mapping[Prefix, Terms]) -> None:
         """Raises KernelRefused: the table is full."""
@@ -254,8 +180,8 @@ class BanTable:
     def _tidy(self) -> None:
         """Clear away what has expired, and name the lengths that are left in use."""
         gone, earliest, used = [], 0, set()
-        for key, (expires_ns,) in self._bans.lookup_rows(_KEY, ("expires_ns",)):
-            if not self._is_in_force(expires_ns):
+        for key, (expires_ns,) in self._bans.lookup_rows(BAN_KEY, ("expires_ns",)):
+            if not is_in_force(expires_ns, self._boot_ns):
                 gone.append(self._key.pack(*key))
                 continue
             used.add(key[_VERSION:])
@@ -271,7 +197,7 @@ class BanTable:
     def _forget_hits(self, keys: Iterable[bytes], count: int) -> None:
         """Few of a long list of bans have any."""
         if count > _READ_RATHER_THAN_TRY:
-            counted = {self._key.pack(*key) for key, _ in self._hits.lookup_rows(_KEY, ())}
+            counted = {self._key.pack(*key) for key, _ in self._hits.lookup_rows(BAN_KEY, ())}
             keys = counted.intersection(keys)
         self._hits.discard_batch(keys)
 
@@ -307,17 +233,3 @@ class _Lengths:
     def record(self, earliest_ns: int) -> dict[str, Any]:
         used = int(any((self._ipv4, *self._ipv6)))
         return {"any": used, "ipv4": self._ipv4, "ipv6": self._ipv6, "earliest_ns": earliest_ns}
-
-
-def _prefix_of_key(key: tuple[int, ...]) -> Prefix:
-    high, low, version, length = key
-    if version == IPV4:
-        return Prefix(IPV4, high >> 32, length)
-    return Prefix(IPV6, high << 64 | low, length)
-
-
-def some_of(prefixes: Collection[Prefix]) -> str:
-    """The first few, for a message."""
-    first = ", ".join(map(str, list(prefixes)[:_SHOWN_MAX]))
-    more = len(prefixes) - _SHOWN_MAX
-    return first if more <= 0 else f"{first} and {more:,} more"

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from xdpctl.datapath.bans import Ban, read_bans
+from xdpctl.datapath.ban_entries import Ban
+from xdpctl.datapath.bans import read_bans
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.observe.rates import per_second, successive
