@@ -27,6 +27,7 @@ def reading(
     total: tuple[int, int] = (0, 0),
     interface: str = "eth0",
     attached: int = 1,
+    in_all: Mapping[Table, int] | None = None,
 ) -> Reading:
     return Reading(
         interface,
@@ -35,6 +36,7 @@ def reading(
         "driver mode",
         Tally(*total),
         {table: tuple(each) for table, each in (rows or {}).items()},
+        in_all or {},
     )
 
 

@@ -209,7 +209,7 @@ def test_keys_resizing_and_leaving(attached: Attached, tmp_path: Path) -> None:
         screen.press("Escape")
         until(lambda: not any("leave" in line for line in screen.lines))
         screen.resize(160, 50)
-        screen.see("6 interface")
+        screen.see("7 interface")
         screen.resize(40, 10)
         screen.see("^> pass")
         screen.press("q")

@@ -7,6 +7,7 @@ The source is made up, so that every number on the screen is known beforehand: i
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,15 @@ import pytest
 from textual.color import Color
 from textual.pilot import Pilot
 
-from tests.synthetic import Clockwork, gone, reading
+from tests.synthetic import SECOND_NS, Clockwork, gone, reading
 from xdpctl.cli.screen import actions
 from xdpctl.cli.screen.app import Dashboard
 from xdpctl.cli.screen.dialogs import KEYS
+from xdpctl.cli.screen.plain import frame
+from xdpctl.cli.text import local_time
+from xdpctl.datapath.ban_entries import Ban, parse_ban
+from xdpctl.datapath.counters import Tally
+from xdpctl.observe.history import Line
 from xdpctl.observe.monitor import Monitor
 from xdpctl.observe.reading import Reading, Row, Table
 
@@ -27,9 +33,19 @@ FRAMES = Path(__file__).parent / "frames"
 NOON = datetime(2026, 1, 1, 12)
 NEVER_S = 86400.0
 SIZE = 64
+REAL_NS = 1_767_265_200 * SECOND_NS
 
 DROP_DNS = {"name": "dns", "action": "drop", "proto": "udp", "dport": 53}
+DNS_FLOOD = {"name": "flood", "action": "limit", "proto": "udp", "rate": "1000/s"}
 DEFAULT = {"name": "(default)", "action": "pass"}
+MINUTE_NS = 60 * SECOND_NS
+
+
+def ban(address: str, packets: int = 0, *, tag: str = "", remaining_ns: int | None = None) -> Row:
+    """A row of a ban."""
+    prefix, hits = parse_ban(address), Tally(packets, packets * SIZE)
+    expires_ns = remaining_ns and REAL_NS + remaining_ns
+    return Row(address, *hits, Ban(prefix, tag, REAL_NS, expires_ns, remaining_ns, hits))
 
 
 def counted(second: int) -> int:
@@ -49,7 +65,13 @@ def at(second: int, interface: str = "eth0") -> Reading:
         Table.VERDICTS: [Row("pass", n - udp, (n - udp) * SIZE), Row("drop", udp, udp * SIZE)],
         Table.RULES: [
             Row("dns", udp, udp * SIZE, DROP_DNS),
+            Row("flood", tcp, tcp * SIZE, DNS_FLOOD),
+            Row("flood: over the rate", arp, arp * SIZE),
             Row("(default)", n - udp, (n - udp) * SIZE, DEFAULT),
+        ],
+        Table.BANS: [
+            ban("192.0.2.1", arp, tag="ssh", remaining_ns=10 * MINUTE_NS),
+            ban("2001:db8::/32"),
         ],
         Table.SIZES: [Row("64 - 127", n, None)],
         Table.CPUS: [Row("cpu 0", tcp, tcp * SIZE), Row("cpu 1", n - tcp, (n - tcp) * SIZE)],
@@ -158,7 +180,7 @@ def test_new_size_comes_where_it_belongs() -> None:
         return reading(second, {Table.SIZES: [Row(name, 1, None) for name in names]})
 
     async def body(seen: Seen) -> None:
-        await seen.press("4", "down")
+        await seen.press("5", "down")
         await seen.sample()
         names = [line[2:].split("  ")[0] for line in seen.lines[9:12]]
         assert names == ["0 - 63", "64 - 127", "1,024 - 2,047"]
@@ -256,7 +278,7 @@ def test_several_interfaces_are_shown_together_and_alone() -> None:
         await seen.press("right", "right")
         assert seen.lines[0].startswith("xdpctl  eth1")
         assert seen.row("udp").split()[1:3] == ["150", "150"]
-        await seen.press("6", "home", "enter")
+        await seen.press("7", "home", "enter")
         assert seen.lines[0].startswith("xdpctl  all 2 interfaces")
 
     drive(body, **both)
@@ -278,6 +300,53 @@ def test_detail_goes_on_while_it_is_open() -> None:
     drive(body)
 
 
+def test_detail_of_a_ban_says_since_when_and_how_long_it_has_to_go() -> None:
+    async def body(seen: Seen) -> None:
+        await seen.press("4", "enter")
+        text = "\n".join(seen.lines)
+        assert f"banned at {local_time(REAL_NS)}, for 10 min more" in text
+        assert "tag: ssh" in text
+        await seen.press("escape", "down", "enter")
+        text = "\n".join(seen.lines)
+        assert f"banned at {local_time(REAL_NS)}, for ever" in text
+        assert "tag:" not in text
+
+    drive(body)
+
+
+def test_of_too_many_bans_the_count_is_told_and_the_cursor_stays_where_it_is() -> None:
+    def bans(second: int, *addresses: str) -> Reading:
+        rows = {Table.BANS: [ban(each, 5) for each in addresses]}
+        return reading(second, rows, in_all={Table.BANS: 262_144})
+
+    async def body(seen: Seen) -> None:
+        await seen.press("4", "down")
+        assert seen.lines[8].startswith("  4 ban 1-3 of 262,144 ")
+        assert seen.cursor() == "192.0.2.2"
+        await seen.sample()
+        assert [line[2:11] for line in seen.lines[9:12]] == ["192.0.2.1", "192.0.2.3", "192.0.2.4"]
+        assert seen.cursor() == "192.0.2.3"
+
+    before = bans(0, "192.0.2.1", "192.0.2.2", "192.0.2.3")
+    drive(body, eth0=[before, bans(1, "192.0.2.1", "192.0.2.3", "192.0.2.4")])
+
+
+def test_plain_frame_has_bans_where_there_are_any() -> None:
+    def text(*bans: Row, in_all: int | None = None) -> str:
+        told = {} if in_all is None else {Table.BANS: in_all}
+        source = Clockwork(eth0=[reading(0, {Table.BANS: bans}, in_all=told)])
+        made = Monitor(source)
+        made.tick()
+        return "\n".join(frame(made, 80))
+
+    assert "ban" not in text()
+    few = text(ban("192.0.2.1", 7, tag="ssh", remaining_ns=MINUTE_NS), ban("2001:db8::1"))
+    assert re.search("^ban {10,}packets/s +packets$", few, re.MULTILINE)
+    assert re.search(r"^192\.0\.2\.1  1 min, ssh +- +7$", few, re.MULTILINE)
+    assert re.search("^2001:db8::1  for ever +- +0$", few, re.MULTILINE)
+    assert "\nban, 1 of 1,234 " in text(ban("192.0.2.1"), in_all=1234)
+
+
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)])
 def test_help_names_every_key(size: tuple[int, int]) -> None:
     async def body(seen: Seen) -> None:
@@ -296,7 +365,7 @@ def test_screen_too_small_for_graphs_still_has_the_table() -> None:
         assert seen.lines[3].startswith("> tcp")
         await seen.resize(10, 3)
         await seen.resize(160, 50)
-        assert "6 interface" in "\n".join(seen.lines)
+        assert "7 interface" in "\n".join(seen.lines)
 
     drive(body)
 
@@ -336,10 +405,60 @@ def test_rule_is_deleted_after_the_very_command_was_shown(commands: list[str]) -
         await seen.press("3", "a", "y")
         await seen.app.workers.wait_for_complete()
         assert commands == ["xdpctl rule delete eth0 dns"]
-        await seen.press("down", "a")
+        await seen.press("end", "a")
         assert "no such rule" in seen.lines[-1]
 
     drive(body)
+
+
+def test_ban_is_ended_after_the_very_command_was_shown_and_set_again(commands: list[str]) -> None:
+    before, after = at(0), reading(1, {Table.BANS: [ban("2001:db8::/32")]})
+
+    async def body(seen: Seen) -> None:
+        await seen.press("4", "a")
+        assert any("  xdpctl unban eth0 192.0.2.1  " in line for line in seen.lines)
+        assert commands == []
+        await seen.press("y")
+        await seen.app.workers.wait_for_complete()
+        await seen.sample()
+        assert seen.lines[9].startswith(">x192.0.2.1  ssh ")
+        await seen.press("a", "y")
+        await seen.app.workers.wait_for_complete()
+        await seen.press("down", "a", "y")
+        await seen.app.workers.wait_for_complete()
+        assert commands == [
+            "xdpctl unban eth0 192.0.2.1",
+            "xdpctl ban eth0 192.0.2.1 --for 10m",
+            "xdpctl unban eth0 2001:db8::/32",
+        ]
+
+    drive(body, eth0=[before, after])
+
+
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [
+        ("192.0.2.7", "xdpctl ban eth0 192.0.2.7 --for 10m"),
+        ("2001:DB8::/32", "xdpctl ban eth0 2001:db8::/32 --for 10m"),
+        ("192.0.2.7/24", ""),  # which has host bits
+        ("others", ""),
+        ("-h", ""),
+        ("192.0.2.7;reboot", ""),
+    ],
+)
+def test_what_is_an_address_can_be_banned(key: str, command: str) -> None:
+    line = Line(key, 1, 60, None, (), present=False)
+    assert actions.propose(Table.BANS, line, "eth0").command == command
+
+
+def test_what_a_limit_drops_is_no_rule_that_could_be_deleted(commands: list[str]) -> None:
+    async def body(seen: Seen) -> None:
+        await seen.press("3", "down", "down", "a")
+        assert seen.cursor() == "flood:"
+        assert "no such rule" in seen.lines[-1]
+
+    drive(body)
+    assert commands == []
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,9 @@ def taken(rules: Iterable[tuple[str, Tally]] = (), *, interface: str = "eth0") -
     fields = tuple({"name": name, "action": "drop"} for name in names)
     slots = tuple(range(1, len(names) + 1))
     stored = StoredRuleset("edge", "", 0, "pass", "drop", (), fields, slots, (), None)
-    return Taken(snapshot, RuleCounts(stored, tuple(tallies), Tally(10, 2000)) if rules else None)
+    return Taken(
+        snapshot, RuleCounts(stored, tuple(tallies), Tally(10, 2000), {}) if rules else None
+    )
 
 
 class Given:

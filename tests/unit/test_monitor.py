@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.synthetic import SECOND_NS, Clockwork, gone, protocols, reading
+from xdpctl.datapath.ban_counts import BanCounts
+from xdpctl.datapath.ban_entries import Ban, parse_ban
 from xdpctl.datapath.counters import Counters, RowNames, SizeRange, Tally
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.rule_counts import RuleCounts
 from xdpctl.datapath.snapshot import Snapshot
-from xdpctl.observe.history import ROW_TICKS, TOTAL_TICKS
+from xdpctl.observe.history import ENDED_MAX, ROW_TICKS, TOTAL_TICKS
 from xdpctl.observe.monitor import SUM, Monitor, busiest_to_mean
 from xdpctl.observe.rates import Rate
 from xdpctl.observe.reading import Row, Table, reading_of
@@ -69,6 +71,42 @@ def test_row_that_ends_stays_with_its_total_and_without_a_rate() -> None:
     assert [*lines(made)] == ["tcp", "udp"]
     assert (tcp.present, tcp.packets, tcp.rate) == (False, 7, None)
     assert lines(made)["udp"].present
+
+
+def test_of_many_rows_that_end_the_latest_stay() -> None:
+    names = [f"r{n}" for n in range(ENDED_MAX + 3)]
+    every = {name: (1, 1) for name in names}
+    made = monitor(
+        4,
+        eth0=[
+            reading(0, protocols(**every)),
+            reading(1, protocols(**{name: (1, 1) for name in names[2:]})),
+            reading(2, protocols(last=(1, 1))),
+            reading(3, protocols(last=(1, 1))),
+        ],
+    )
+    ended = [key for key, line in lines(made).items() if not line.present]
+    assert len(ended) == ENDED_MAX
+    assert not {"r0", "r1"} & set(ended)
+    assert lines(made)["last"].present
+
+
+def test_of_a_table_that_is_told_in_part_rows_that_are_not_told_are_forgotten() -> None:
+    def bans(second: int, *names: str, in_all: int | None = None):
+        told = None if in_all is None else {Table.BANS: in_all}
+        return reading(second, {Table.BANS: [Row(n, 1, 1) for n in names]}, in_all=told)
+
+    source = [bans(0, "a", "b", in_all=9), bans(1, "b", "c", in_all=8), bans(2, "c")]
+    made = monitor(2, eth0=source, eth1=[bans(0, "z"), bans(1)])
+    assert [*lines(made, table=Table.BANS)] == ["b", "c"]
+    assert [made.in_all(each, Table.BANS) for each in made.scopes] == [8, 8, None]
+    made.pause()
+    assert made.in_all("eth0", Table.BANS) == 8
+    made.resume()
+    made.tick()
+    found = lines(made, table=Table.BANS)
+    assert {key: line.present for key, line in found.items()} == {"b": False, "c": True}
+    assert made.in_all(SUM, Table.BANS) is None
 
 
 def test_interface_that_goes_and_comes_back_has_a_gap_and_counts_anew() -> None:
@@ -202,9 +240,13 @@ def test_tables_of_a_snapshot_have_its_rows_and_the_rules_and_cpus_online() -> N
         (counters, idle, idle), counters, names,
     )  # fmt: skip
     stored = StoredRuleset(
-        "edge", "", 0, "pass", "drop", (), ({"name": "dns", "action": "drop"},), (1,), (), None
+        "edge", "", 0, "pass", "drop", (), ({"name": "dns", "action": "limit"},), (1,), (2,), None
     )
-    made = reading_of(snapshot, RuleCounts(stored, (Tally(2, 120),), Tally(5, 500)), [0, 1])
+    counts = RuleCounts(stored, (Tally(2, 120),), Tally(5, 500), {"dns": Tally(1, 60)})
+    banned = Ban(parse_ban("192.0.2.0/24"), "", 0, None, None, Tally(4, 256))
+    made = reading_of(snapshot, counts, BanCounts((banned,), 3), [0, 1])
+    assert made.in_all == {Table.BANS: 3}
+    assert reading_of(snapshot, counts, BanCounts((banned,), 1), [0, 1]).in_all == {}
     assert (made.total, made.state, made.monotonic_ns) == ((7, 620), "driver mode", 5 * SECOND_NS)
     found = {table: [each[:3] for each in rows] for table, rows in made.tables.items()}
     assert found == {
@@ -217,7 +259,8 @@ def test_tables_of_a_snapshot_have_its_rows_and_the_rules_and_cpus_online() -> N
             ("aborted", 0, 0),
             ("malformed: vlan-depth", 1, None),
         ],
-        Table.RULES: [("dns", 2, 120), ("(default)", 5, 500)],
+        Table.RULES: [("dns", 2, 120), ("dns: over the rate", 1, 60), ("(default)", 5, 500)],
+        Table.BANS: [("192.0.2.0/24", 4, 256)],
         Table.SIZES: [("0 - 63", 2, None), ("128 and more", 5, None)],
         Table.CPUS: [("cpu 0", 7, 620), ("cpu 1", 0, 0)],
     }

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from xdpctl.datapath.ban_entries import BAN_KEY, Ban, ban_of, is_in_force
 from xdpctl.datapath.counters import Tally
-from xdpctl.datapath.program import RunningProgram
+from xdpctl.datapath.program import NotOursError, RunningProgram
 from xdpctl.pylibbpf import Map
 
 SHOWN_MAX = 1000
@@ -55,9 +55,12 @@ class BanReader:
         self._look_at_s = clock()
 
     def read(self) -> BanCounts:
-        """Raises BpfError; BtfError, AttributeError where they are laid out otherwise."""
-        if not self._index[0].any:
-            return BanCounts((), 0)
+        """Raises BpfError; NotOursError, BtfError where they are laid out otherwise."""
+        try:
+            if not self._index[0].any:
+                return BanCounts((), 0)
+        except AttributeError:
+            raise NotOursError("the program's bans are laid out otherwise") from None
         began_s = self._clock()
         if began_s >= self._look_at_s:
             self._choose()

@@ -1,22 +1,26 @@
 """What an interface has counted over the last minutes, and how fast.
 
-A `Board` belongs to one interface, has a `Track` for each row that was ever seen, and takes one
-reading an interval. Tracks stay when their rows end: who looks away misses nothing.
+A `Board` belongs to one interface, has a `Track` for each row that was seen, and takes one reading
+an interval. Tracks stay when their rows end: who looks away misses nothing. Of tables of which only
+some rows are told they do not: what is no longer told need not have ended.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from xdpctl.datapath.ban_entries import Ban
 from xdpctl.observe.rates import Rate
-from xdpctl.observe.reading import Reading, Row, Table
+from xdpctl.observe.reading import Reading, Row, RuleFields, Table
 
 TOTAL_TICKS = 300
 """How many intervals the graph of all packets goes back."""
 ROW_TICKS = 60
 """The same of a row: there may be thousands of them."""
+ENDED_MAX = 1000
+"""How many rows of a table stay after their end."""
 
 _NO_RATE = Rate(0.0, 0.0)
 
@@ -31,7 +35,7 @@ class Line(NamedTuple):
         history: rates of the last intervals, as it goes on; the latest at the end, None in gaps.
         present: whether it is still there; what has ended keeps its last counts.
         place: where it stood among the others when last seen.
-        fields: of a rule, as in the file.
+        about: of a rule or a ban that itself, as it was last.
     """
 
     key: str
@@ -41,7 +45,7 @@ class Line(NamedTuple):
     history: Collection[Rate | None]
     present: bool
     place: int = 0
-    fields: Mapping[str, Any] | None = None
+    about: RuleFields | Ban | None = None
 
     @property
     def rates(self) -> tuple[Rate | None, ...]:
@@ -50,14 +54,14 @@ class Line(NamedTuple):
 
 
 class Track:
-    """One row over time."""
+    """One row over time; `missed` is for how many intervals it has not been there."""
 
-    __slots__ = ("_row", "_zero", "place", "present", "rates")
+    __slots__ = ("_row", "_zero", "missed", "place", "rates")
 
     def __init__(self, key: str, ticks: int) -> None:
         self._row = Row(key, 0, 0)
         self._zero = (0, 0)
-        self.present = False
+        self.missed = 0
         self.place = 0
         self.rates: deque[Rate | None] = deque(maxlen=ticks)
 
@@ -72,7 +76,7 @@ class Track:
             self._row, self._zero = Row(row.key, 0, 0), (0, 0)
         packets = row.packets - self._row.packets
         octets = (row.bytes or 0) - (self._row.bytes or 0)
-        self._row, self.present = row, True
+        self._row, self.missed = row, 0
         if not seconds:
             self.rates.append(None)
         elif packets:
@@ -82,7 +86,7 @@ class Track:
 
     def miss(self) -> None:
         """Takes an interval in which the row was not there."""
-        self.present = False
+        self.missed += 1
         self.rates.append(None)
 
     def zero(self) -> None:
@@ -97,9 +101,9 @@ class Track:
             None if octets is None else octets - self._zero[1],
             self.rates[-1] if self.rates else None,
             self.rates,
-            self.present,
+            not self.missed,
             self.place,
-            self._row.fields,
+            self._row.about,
         )
 
 
@@ -111,6 +115,7 @@ class Board:
         state: its mode, or why there is nothing to be read.
         present: whether it could be read at last.
         total: of all packets.
+        in_all: how many rows there are, of tables of which only some are told.
     """
 
     def __init__(self, interface: str) -> None:
@@ -118,6 +123,7 @@ class Board:
         self.state = ""
         self.present = False
         self.total = Track(interface, TOTAL_TICKS)
+        self.in_all: Mapping[Table, int] = {}
         self._tables: dict[Table, dict[str, Track]] = {table: {} for table in Table}
         self._attached_at_ns = 0
         self._last_ns: int | None = None
@@ -126,11 +132,13 @@ class Board:
         """Takes the next reading."""
         self.interface, self.state = reading.interface, reading.state
         self.present = reading.total is not None
+        self.in_all = dict(reading.in_all)
         if reading.total is None:
             self._last_ns = None  # what came in meanwhile has no rate
             self.total.miss()
             for tracks in self._tables.values():
                 _add_rows(tracks, (), None, anew=False)
+                _forget_ended(tracks, ENDED_MAX)
             return
         last_ns, self._last_ns = self._last_ns, reading.monotonic_ns
         seconds = None if last_ns is None else (reading.monotonic_ns - last_ns) / 1e9
@@ -139,6 +147,7 @@ class Board:
         self.total.add(Row(reading.interface, *reading.total), seconds, anew=anew)
         for table, tracks in self._tables.items():
             _add_rows(tracks, reading.tables.get(table, ()), seconds, anew=anew)
+            _forget_ended(tracks, 0 if table in reading.in_all else ENDED_MAX)
 
     def lines(self, table: Table) -> Iterable[Line]:
         """The rows of a table, in the order in which they came."""
@@ -166,3 +175,11 @@ def _add_rows(
     for key, track in tracks.items():
         if key not in seen:
             track.miss()
+
+
+def _forget_ended(tracks: dict[str, Track], most: int) -> None:
+    """All but so many; those first that ended first."""
+    ended = [key for key, track in tracks.items() if track.missed]
+    ended.sort(key=lambda key: tracks[key].missed)
+    for key in ended[most:]:
+        del tracks[key]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from xdpctl.datapath.ban_counts import BanCounts, BanReader
 from xdpctl.datapath.interfaces import all_interfaces, find_interface
 from xdpctl.datapath.kernel import explained
 from xdpctl.datapath.program import NotOursError, RunningProgram
@@ -34,6 +35,7 @@ class LiveInterface(Owner):
         self.name = name
         self._reader: Reader | None = None
         self._rules: tuple[RunningProgram, RuleReader] | None = None
+        self._bans: tuple[RunningProgram, BanReader] | None = None
 
     def take(self) -> Taken:
         """Raises NoSuchInterface, NotAttached, MissingPrivilege, KernelRefused, NotStored."""
@@ -53,16 +55,32 @@ class LiveInterface(Owner):
         program = self._reader.program
         if program is None:
             return Taken(snapshot, None)
+        with self._understood("rules"):
+            if self._rules is None or self._rules[0] is not program:
+                self._rules = (program, RuleReader(program))
+            return Taken(snapshot, self._rules[1].read())
+
+    def take_bans(self) -> BanCounts:
+        """Of the program that was looked at last. Raises KernelRefused."""
+        program = None if self._reader is None else self._reader.program
+        if program is None:
+            return BanCounts((), 0)
+        with self._understood("bans"):
+            if self._bans is None or self._bans[0] is not program:
+                self._bans = (program, BanReader(program))
+            return self._bans[1].read()
+
+    @contextmanager
+    def _understood(self, what: str) -> Iterator[None]:
+        """Raises KernelRefused."""
         try:
             with explained(self.name):
-                if self._rules is None or self._rules[0] is not program:
-                    self._rules = (program, RuleReader(program))
-                return Taken(snapshot, self._rules[1].read())
+                yield
         except NotOursError as error:
-            raise KernelRefused(f"{self.name}: its rules cannot be read: {error}") from None
+            raise KernelRefused(f"{self.name}: its {what} cannot be read: {error}") from None
 
     def close(self) -> None:
-        self._rules = None
+        self._rules = self._bans = None
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()
@@ -109,13 +127,16 @@ class LiveInterfaces(Owner):
     def read(self) -> dict[str, Reading]:
         """The same as readings. Raises MissingPrivilege."""
         cpus = cpus_online()
-        readings = {}
-        for name, each in self.take().items():
-            if isinstance(each, XdpctlError):
-                readings[name] = absent(name, time.monotonic_ns(), _state_of(each))
-            else:
-                readings[name] = reading_of(each.snapshot, each.rules, cpus)
-        return readings
+        return {name: self._reading(name, each, cpus) for name, each in self.take().items()}
+
+    def _reading(self, name: str, taken: Taken | XdpctlError, cpus: list[int]) -> Reading:
+        if isinstance(taken, XdpctlError):
+            return absent(name, time.monotonic_ns(), _state_of(taken))
+        try:
+            bans = self._interfaces[name].take_bans()
+        except KernelRefused as error:
+            return self._reading(name, error, cpus)
+        return reading_of(taken.snapshot, taken.rules, bans, cpus)
 
     def close(self) -> None:
         for interface in self._interfaces.values():

@@ -91,6 +91,17 @@ class Monitor:
                 found.setdefault(line.key, []).append(line)
         return [_sum(key, lines) for key, lines in found.items()]
 
+    def in_all(self, scope: str, table: Table) -> int | None:
+        """How many rows there are of a table that has too many for all to be told, otherwise None;
+        in a sum those of all interfaces."""
+        boards = self._chosen(scope)
+        if not any(table in board.in_all for board in boards):
+            return None
+        return sum(
+            board.in_all.get(table) or sum(line.present for line in board.lines(table))
+            for board in boards
+        )
+
     def interfaces(self) -> list[Line]:
         """A row for each scope."""
         return [
@@ -134,7 +145,7 @@ def _sum(key: str, lines: Sequence[Line]) -> Line:
         tuple(_sum_of_rates(column) for column in columns)[::-1],
         any(line.present for line in lines),
         min(line.place for line in lines),
-        next((line.fields for line in lines if line.fields is not None), None),
+        next((line.about for line in lines if line.about is not None), None),
     )
 
 

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from xdpctl.datapath.ban_counts import BanCounts
+from xdpctl.datapath.ban_entries import Ban
 from xdpctl.datapath.counters import Counters, RowNames, SizeRange, Tally
 from xdpctl.datapath.rule_counts import RuleCounts
 from xdpctl.datapath.snapshot import Snapshot
 
 DEFAULT_KEY = "(default)"  # no rule can be called that
 _MALFORMED = "malformed: "
+_OVER = ": over the rate"  # behind a rule's name, which has no such characters
+
+RuleFields = Mapping[str, Any]
+"""A rule, as in the file."""
 
 
 class Table(Enum):
@@ -24,6 +31,7 @@ class Table(Enum):
     PROTOCOLS = "protocol"
     VERDICTS = "verdict"
     RULES = "rule"
+    BANS = "ban"
     SIZES = "size in bytes"
     CPUS = "cpu"
 
@@ -34,13 +42,13 @@ class Row(NamedTuple):
     Attributes:
         key: its name, which tells it from the others of its table.
         packets, bytes: since the counter began; bytes are None where only packets are counted.
-        fields: of a rule, as in the file.
+        about: of a rule or a ban that itself.
     """
 
     key: str
     packets: int
     bytes: int | None
-    fields: Mapping[str, Any] | None = None
+    about: RuleFields | Ban | None = None
 
 
 class Reading(NamedTuple):
@@ -53,6 +61,7 @@ class Reading(NamedTuple):
         state: a word or two, such as the mode, or why there is nothing to be read.
         total: all packets; None where there is nothing to be read.
         tables: the rows in their natural order; empty where there is nothing to be read.
+        in_all: how many rows there are, of tables that have too many for all to be told.
     """
 
     interface: str
@@ -61,6 +70,7 @@ class Reading(NamedTuple):
     state: str
     total: Tally | None
     tables: Mapping[Table, tuple[Row, ...]]
+    in_all: Mapping[Table, int] = MappingProxyType({})
 
 
 def absent(interface: str, monotonic_ns: int, state: str) -> Reading:
@@ -68,8 +78,11 @@ def absent(interface: str, monotonic_ns: int, state: str) -> Reading:
     return Reading(interface, monotonic_ns, 0, state, None, {})
 
 
-def reading_of(snapshot: Snapshot, rules: RuleCounts | None, cpus: Iterable[int]) -> Reading:
+def reading_of(
+    snapshot: Snapshot, rules: RuleCounts | None, bans: BanCounts, cpus: Iterable[int]
+) -> Reading:
     """The tables of a snapshot; `cpus` are those that are online."""
+    all_bans = {Table.BANS: bans.in_force} if bans.in_force > len(bans.bans) else {}
     names, total = snapshot.names, snapshot.total
     return Reading(
         snapshot.interface.name,
@@ -85,6 +98,7 @@ def reading_of(snapshot: Snapshot, rules: RuleCounts | None, cpus: Iterable[int]
             ),
             Table.VERDICTS: tuple(_verdicts(total, names)),
             Table.RULES: tuple(_rules(rules)),
+            Table.BANS: tuple(Row(str(each.prefix), *each.hits, each) for each in bans.bans),
             Table.SIZES: tuple(
                 Row(size_key(size), packets, None)
                 for size, packets in zip(names.sizes, total.sizes, strict=True)
@@ -92,6 +106,7 @@ def reading_of(snapshot: Snapshot, rules: RuleCounts | None, cpus: Iterable[int]
             ),
             Table.CPUS: tuple(_cpus(snapshot.per_cpu, frozenset(cpus))),
         },
+        all_bans,
     )
 
 
@@ -112,10 +127,14 @@ def _verdicts(total: Counters, names: RowNames) -> Iterable[Row]:
 
 
 def _rules(counts: RuleCounts | None) -> Iterable[Row]:
+    """Rules, and below each that limits what of it was dropped; at the end the default."""
     if counts is None:
         return
     for fields, tally in zip(counts.stored.rules, counts.rules, strict=False):
-        yield Row(str(fields["name"]), *tally, fields)
+        name = str(fields["name"])
+        yield Row(name, *tally, fields)
+        if name in counts.dropped:
+            yield Row(f"{name}{_OVER}", *counts.dropped[name])
     default = {"name": DEFAULT_KEY, "action": counts.stored.default}
     yield Row(DEFAULT_KEY, *counts.default, default)
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from xdpctl.cli.text import printable
+from xdpctl.datapath.ban_entries import parse_ban
 from xdpctl.datapath.interfaces import command_line
 from xdpctl.observe.history import Line
 from xdpctl.observe.monitor import SUM
 from xdpctl.observe.reading import DEFAULT_KEY, Table
 from xdpctl.protocols import KEYWORDS
+from xdpctl.rules.values import BadValue
 
 # Rows of protocols that are no IP protocols, as a rule says them.
 _ETHERTYPES = {"arp": "arp", "lldp": "0x88cc"}
+_BANNED_FOR = "10m"
 _PATIENCE_S = 60
 
 
@@ -33,19 +37,18 @@ class Proposal(NamedTuple):
 
 def propose(table: Table | None, line: Line | None, interface: str | None) -> Proposal:
     """What to do about a row of an interface; None is no interface in particular."""
-    if line is None or table not in (Table.PROTOCOLS, Table.RULES):
-        return Proposal("", "choose a protocol, to drop it, or a rule, to delete it")
+    proposal_of = _PROPOSALS.get(table) if table is not None else None
+    if line is None or proposal_of is None:
+        return Proposal("", "choose a protocol to drop, a rule to delete, or a ban to end")
     if interface is None:
         return Proposal("", f"{SUM} are several interfaces: choose one with left or right")
     if interface.startswith("-"):
         return Proposal("", "an interface of such a name has to be dealt with by hand")
-    if table is Table.RULES:
-        return _delete(line, interface)
-    return _drop(line, interface)
+    return proposal_of(line, interface)
 
 
 def _delete(line: Line, interface: str) -> Proposal:
-    if line.key == DEFAULT_KEY or not line.present:
+    if line.key == DEFAULT_KEY or not line.present or line.about is None:
         return Proposal("", f"{printable(line.key)}: there is no such rule to be deleted")
     command = command_line("rule", "delete", interface, line.key)
     return Proposal(command, f"Delete rule {printable(line.key)} on {printable(interface)}?")
@@ -60,6 +63,31 @@ def _drop(line: Line, interface: str) -> Proposal:
         return Proposal("", f"{printable(line.key)}: no rule can say that in one condition")
     command = command_line("rule", "add", interface, "drop", option, value)
     return Proposal(command, f"Drop {line.key} on {printable(interface)}?")
+
+
+def _unban(line: Line, interface: str) -> Proposal:
+    """Or to ban it again, where the ban has ended."""
+    if not line.present:
+        return _ban(line, interface)
+    command = command_line("unban", interface, line.key)
+    return Proposal(command, f"End the ban of {line.key} on {printable(interface)}?")
+
+
+def _ban(line: Line, interface: str) -> Proposal:
+    """Of a row whose key is an address or a prefix."""
+    try:
+        prefix = parse_ban(line.key)
+    except BadValue:
+        return Proposal("", f"{printable(line.key)}: no address that can be banned")
+    command = command_line("ban", interface, str(prefix), "--for", _BANNED_FOR)
+    return Proposal(command, f"Ban {prefix} on {printable(interface)} for {_BANNED_FOR}?")
+
+
+_PROPOSALS: dict[Table, Callable[[Line, str], Proposal]] = {
+    Table.PROTOCOLS: _drop,
+    Table.RULES: _delete,
+    Table.BANS: _unban,
+}
 
 
 async def run(command: str) -> str:

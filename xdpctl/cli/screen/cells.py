@@ -9,7 +9,8 @@ from rich.cells import cell_len, set_cell_size
 
 from xdpctl.cli.rules_output import rule_text
 from xdpctl.cli.screen.blocks import graph
-from xdpctl.cli.text import Unit, count, printable, rate, si
+from xdpctl.cli.text import Unit, count, duration, printable, rate, si
+from xdpctl.datapath.ban_entries import Ban
 from xdpctl.observe.history import ROW_TICKS, Line
 from xdpctl.observe.rates import Rate
 
@@ -99,11 +100,19 @@ def total_text(number: float | None, shown: Shown) -> str:
 
 
 def note_of(line: Line) -> str:
-    """What a rule does with which packets; of other rows nothing."""
-    if line.fields is None:
+    """What a rule does with which packets, how long a ban has to go and its tag; of other rows
+    nothing."""
+    if line.about is None:
         return ""
-    said = {key: value for key, value in line.fields.items() if key not in ("name", "action")}
-    return f"{line.fields['action']} {rule_text(said)}".rstrip()
+    if isinstance(line.about, Ban):
+        return ", ".join(filter(None, (_left(line.about) * line.present, line.about.tag)))
+    said = {key: value for key, value in line.about.items() if key not in ("name", "action")}
+    return f"{line.about['action']} {rule_text(said)}".rstrip()
+
+
+def _left(ban: Ban) -> str:
+    """Roughly: a line that reads otherwise each second is sent each second."""
+    return "for ever" if ban.remaining_ns is None else duration(ban.remaining_ns // 10**9)
 
 
 def fitted(text: str, width: int) -> str:

@@ -15,11 +15,13 @@ from textual.widgets import Static
 
 from xdpctl.cli.screen.blocks import graph
 from xdpctl.cli.screen.cells import note_of, rate_in
-from xdpctl.cli.text import Unit, count, printable, rate
+from xdpctl.cli.screen.heads import VIEWS
+from xdpctl.cli.text import Unit, count, local_time, printable, rate, time_left
+from xdpctl.datapath.ban_entries import Ban
 from xdpctl.observe.history import ROW_TICKS, Line
 
 KEYS = (
-    ("1 to 6  tab", "another table; where all are there, the one with the keys"),
+    (f"1 to {len(VIEWS)}  tab", "another table; where all are there, the one with the keys"),
     ("left  right", "another interface, or all together"),
     ("up  down", "move the cursor; also page up, page down, home, end"),
     ("enter", "all about the row; of an interface: look at that one"),
@@ -30,7 +32,7 @@ KEYS = (
     ("u", "packets, bits or bytes"),
     ("i", "totals in full, or with k, M, G"),
     ("z", "totals from now on; the counters stay as they are"),
-    ("a", "drop the protocol or delete the rule; asks first"),
+    ("a", "drop the protocol, delete the rule, end the ban; asks first"),
     ("q", "leave"),
 )
 
@@ -100,8 +102,7 @@ class Detail(ModalScreen[None]):
 def detail(line: Line) -> list[str]:
     """A row in all units, as lines of text."""
     lines = [printable(line.key) + ("" if line.present else "  (has ended)")]
-    if line.fields is not None:
-        lines.append(printable(note_of(line)))
+    lines += [printable(each) for each in _about(line)]
     units = (Unit.PACKETS,) if line.bytes is None else Unit
     for unit in units:
         now = None if line.rate is None else rate_in(unit)(line.rate)
@@ -114,6 +115,18 @@ def detail(line: Line) -> list[str]:
     if line.bytes is not None and line.packets:
         lines += ["", f"bytes in a packet, on average {line.bytes / line.packets:,.1f}"]
     return lines
+
+
+def _about(line: Line) -> list[str]:
+    if not isinstance(line.about, Ban):
+        return [note_of(line)] if line.about is not None else []
+    ban = line.about
+    said = f"banned at {local_time(ban.added_ns)}"
+    if line.present and ban.remaining_ns is None:
+        said += ", for ever"
+    elif line.present and ban.remaining_ns is not None:
+        said += f", for {time_left(ban.remaining_ns)} more"
+    return [said, *([f"tag: {ban.tag}"] if ban.tag else [])]
 
 
 class Question(ModalScreen[bool]):

@@ -36,6 +36,7 @@ VIEWS = (
     View("protocols", Table.PROTOCOLS),
     View("verdicts", Table.VERDICTS),
     View("rules", Table.RULES, in_order=True),
+    View("bans", Table.BANS),
     View("sizes", Table.SIZES, in_order=True),
     View("cpus", Table.CPUS, in_order=True),
     View("interfaces", None),
@@ -57,9 +58,8 @@ def tabs_line(chosen: int) -> Text:
     """The tables by the keys that choose them; the one that is there stands in brackets."""
     text = Text()
     for number, view in enumerate(VIEWS):
-        name = f"{number + 1} {view.name}"
-        text.append(f"[{name}]" if number == chosen else f" {name} ")
-        text.append(" ")
+        before, behind = "[]" if number == chosen else "  "
+        text.append(f"{before}{number + 1} {view.name}{behind}", "bold" * (number == chosen))
     return text
 
 
@@ -78,7 +78,7 @@ def title_of(view: View, lines: Sequence[Line]) -> str:
     if view.table is Table.CPUS:
         ratio = busiest_to_mean(lines)
         title += "" if ratio is None else f", busiest/mean {ratio:.2f}"
-    if view.table is Table.RULES and not lines:
+    if view.table in (Table.RULES, Table.BANS) and not lines:
         title += "  (none)"
     return title
 

@@ -32,13 +32,15 @@ def frame(monitor: Monitor, width: int) -> Iterator[str]:
 
 def _table(view: View, monitor: Monitor, scope: str, width: int) -> Iterator[str]:
     lines = lines_of(view, monitor, scope)
-    rows = [line for line in lines if line.packets or line.fields]
+    rows = [line for line in lines if line.packets or line.about]
     if not rows:
         return
     # A sparkline of one interval says nothing: its room goes to the names.
     columns = Columns(sum(Columns.of(width)), 0)
     note_of = notes_of(view, monitor)
     title = title_of(view, lines).split(maxsplit=1)[1]
+    in_all = view.table and monitor.in_all(scope, view.table)
+    title += "" if in_all is None else f", {len(lines):,} of {in_all:,}"
     yield ""
     yield head_cells(title, Unit.PACKETS, columns).numbers.rstrip()
     for line in rows:

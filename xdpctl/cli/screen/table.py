@@ -83,7 +83,9 @@ class RowTable(PaintedLines, can_focus=True):
         self._filter = ""
         self._listed: list[str] = []
         self._cursor: str | None = None
+        self._at = 0
         self._top = 0
+        self._in_all: int | None = None
 
     # what is shown
 
@@ -94,6 +96,7 @@ class RowTable(PaintedLines, can_focus=True):
         notes: Callable[[Line], str],
         title: str,
         span: Callable[[int], str],
+        in_all: int | None,
     ) -> None:
         """Take new counts.
 
@@ -101,7 +104,9 @@ class RowTable(PaintedLines, can_focus=True):
             notes: what stands behind the name of a row.
             title: at the head of the names.
             span: how long the last so many intervals were.
+            in_all: how many rows there are if these are not all.
         """
+        self._in_all = in_all
         self._lines = {line.key: line for line in lines}
         self._note_of, self._shown, self._title, self._span = notes, shown, title, span
         known = set(self._places)
@@ -153,9 +158,8 @@ class RowTable(PaintedLines, can_focus=True):
             if not wanted or wanted in f"{key} {self._note_of(self._lines[key])}".casefold()
         ]
         if self._cursor not in self._lines:
-            self._cursor = None
-        if self._cursor is None and self._listed:
-            self._cursor = self._listed[0]
+            last = len(self._listed) - 1
+            self._cursor = self._listed[min(self._at, last)] if self._listed else None
         self._follow()
 
     # the cursor
@@ -180,6 +184,7 @@ class RowTable(PaintedLines, can_focus=True):
         at = self._listed.index(self._cursor) if self._cursor in self._listed else 0
         self._top = min(max(self._top, at - rows + 1), at)
         self._top = max(0, min(self._top, len(self._listed) - rows))
+        self._at = at
         self.paint()
 
     @property
@@ -211,12 +216,13 @@ class RowTable(PaintedLines, can_focus=True):
 
     def _head(self) -> str:
         """The title, the filter, and which rows are in sight where not all are."""
-        rows, known = self._rows_in_sight, len(self._listed)
+        rows, listed = self._rows_in_sight, len(self._listed)
+        known = listed if self._in_all is None or self._filter else self._in_all
         head = self._title
         if self._filter:
             head += f" /{printable(self._filter)}"
         if known > rows:
-            head += f" {self._top + 1}-{min(known, self._top + rows)} of {known:,}"
+            head += f" {self._top + 1}-{min(listed, self._top + rows)} of {known:,}"
         return head
 
     def on_resize(self, _: Resize) -> None:

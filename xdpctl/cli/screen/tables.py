@@ -51,4 +51,5 @@ class Tables(Container):
             if table.display:
                 lines = lines_of(view, self._monitor, scope)
                 title = title_of(view, lines)
-                table.show(lines, shown, notes_of(view, self._monitor), title, span)
+                in_all = view.table and self._monitor.in_all(scope, view.table)
+                table.show(lines, shown, notes_of(view, self._monitor), title, span, in_all)
