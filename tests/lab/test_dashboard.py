@@ -17,6 +17,7 @@ from netns_lab import Host, traffic
 from netns_lab.fixtures import Attached, Pair
 from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_json
 from tests.lab.private_labs import until
+from tests.lab.test_bans import packet
 from tests.packets import IPV4, TCP, UDP, eth, ipv4
 from xdpctl.observe.live import LiveInterfaces
 from xdpctl.observe.monitor import Monitor
@@ -85,10 +86,10 @@ def terminal(
         made.end()
 
 
-def shown(made: Terminal) -> dict[str, list[str]]:
+def shown(made: Terminal, title: str = "1 protocol") -> dict[str, list[str]]:
     """The columns of the rows in sight, by their names."""
     lines = made.lines
-    head = next(n for n, line in enumerate(lines) if line.startswith("  1 protocol"))
+    head = next(n for n, line in enumerate(lines) if line.startswith(f"  {title}"))
     rows = [line[2:].split() for line in lines[head + 1 : -2] if line[2:].strip()]
     return {row[0]: row[1:] for row in rows}
 
@@ -146,6 +147,39 @@ def test_core_reads_what_stats_and_rule_list_read(attached: Attached) -> None:
     assert [packets for packets, _ in tables(Table.CPUS).values()] == [
         row["packets"] for row in stats["cpus"] if row["cpu"] in os.sched_getaffinity(0)
     ]
+
+
+def test_core_reads_what_bans_and_limits_drop(attached: Attached) -> None:
+    command = ("rule", "add", "eth0", "limit", "--rate", "1/h", "--burst", "3", "--name", "few")
+    assert xdpctl(attached.right, *command, "--force").returncode == 0
+    attached.xdpctl("ban", "eth0", "198.51.100.0/24", "2001:db8::9", "--tag", "scan")
+    banned = [packet("198.51.100.1")] * 4 + [packet("2001:db8::9")]
+    attached.left.send("eth0", banned + [UDP_FRAME] * 8)
+    (limit,) = xdpctl_json(attached.right, "rule", "list", "eth0")["rules"]
+    listed = xdpctl_json(attached.right, "bans", "eth0")
+
+    with LiveInterfaces(["eth0"]) as live:
+        made = Monitor(live)
+
+        def tables(table: Table) -> dict[str, tuple[int, int | None]]:
+            attached.right.call(made.tick)
+            lines = made.lines("eth0", table)
+            return {line.key: (line.packets, line.bytes) for line in lines if line.present}
+
+        rules = tables(Table.RULES)
+        assert rules["few"] == (limit["packets"], limit["bytes"]) == (8, 8 * len(UDP_FRAME))
+        assert rules["few: over the rate"] == (limit["dropped_packets"], limit["dropped_bytes"])
+        assert limit["dropped_packets"] == 5
+        assert tables(Table.BANS) == {
+            "198.51.100.0/24": (listed[0]["packets"], listed[0]["bytes"]),
+            "2001:db8::9": (listed[1]["packets"], listed[1]["bytes"]),
+        }
+        assert [each["packets"] for each in listed] == [4, 1]
+        attached.xdpctl("unban", "eth0", "198.51.100.0/24")
+        xdpctl(attached.right, "rule", "reset", "eth0", "few")
+        attached.left.send("eth0", [UDP_FRAME])
+        assert tables(Table.RULES)["few: over the rate"] == (1, len(UDP_FRAME))
+        assert [*tables(Table.BANS)] == ["2001:db8::9"]
 
 
 def test_rates_are_those_of_what_is_sent(attached: Attached) -> None:
@@ -278,6 +312,39 @@ def test_rule_is_added_and_deleted_from_the_screen(attached: Attached, tmp_path:
         assert rules() == []
 
 
+def test_ban_is_shown_ended_and_set_again_from_the_screen(
+    attached: Attached, tmp_path: Path
+) -> None:
+    def bans() -> dict[str, dict[str, object]]:
+        return {each["address"]: each for each in xdpctl_json(attached.right, "bans", "eth0")}
+
+    attached.xdpctl("ban", "eth0", "198.51.100.0/24", "2001:db8::9", "--for", "3h", "--tag", "scan")
+    with terminal(attached.right, tmp_path, "eth0", "--interval", "0.2") as screen:
+        screen.see("1 protocol")
+        screen.press("4")
+        screen.see("^> 198.51.100.0/24  2 h, scan +0 +0")
+        attached.left.send("eth0", [packet("198.51.100.1")] * 9 + [packet("2001:db8::9")] * 2)
+        expected = {each: f"{ban['packets']:,}" for each, ban in bans().items()}
+        assert expected == {"198.51.100.0": "9", "2001:db8::9": "2"}
+
+        def totals() -> dict[str, str]:
+            rows = shown(screen, "4 ban").items()
+            return {name.partition("/")[0]: row[4] for name, row in rows}
+
+        until(lambda: totals() == expected)
+        screen.press("a")
+        screen.see("xdpctl unban eth0 198.51.100.0/24 ")
+        assert len(bans()) == 2
+        screen.press("y")
+        screen.see(r"^>x198.51.100.0/24  scan +- +9")
+        assert [*bans()] == ["2001:db8::9"]
+        screen.press("a")
+        screen.see("xdpctl ban eth0 198.51.100.0/24 --for 10m ")
+        screen.press("y")
+        screen.see("^> 198.51.100.0/24  9 min +")
+        assert [*bans()] == ["198.51.100.0", "2001:db8::9"]
+
+
 def test_what_would_lock_out_is_refused_on_the_screen_too(
     attached: Attached, tmp_path: Path
 ) -> None:
@@ -298,6 +365,10 @@ def test_once_is_plain_text_of_80_columns(attached: Attached) -> None:
     assert done.stdout.startswith("xdpctl  eth0 · driver mode\n0 packets/s   0 bits/s\n")
     assert re.search(r"^udp +0 +20$", done.stdout, re.MULTILINE)
     assert re.search(r"^pass +0 +21$", done.stdout, re.MULTILINE)
+    assert not re.search("^ban", done.stdout, re.MULTILINE)
+    attached.xdpctl("ban", "eth0", "198.51.100.0/24")
+    done = xdpctl(attached.right, "dashboard", "eth0", "--once", "--interval", "0.1")
+    assert re.search("^198.51.100.0/24  for ever +0 +0$", done.stdout, re.MULTILINE)
 
 
 def test_once_as_json_is_that_of_stats(attached: Attached) -> None:
