@@ -32,9 +32,14 @@ RULES = """
 name: edge
 rules:
   - {name: no-telnet, action: drop, proto: tcp, dport: [23, 2323]}
+  - {name: udp-flood, action: limit, proto: udp, rate: 600/s}
   - {name: dns-answers, action: drop, proto: udp, dport: 53}
   - {name: web, action: pass, proto: tcp, dport: [80, 443]}
 """
+BANS = (
+    ("192.0.2.96", "--for", "30m", "--tag", "sshd"),
+    ("198.51.100.0/24", "2001:db8:bad::/48", "--tag", "scan"),
+)
 DASHBOARD_SIZE = (160, 50)
 DASHBOARD_SECONDS = 45
 
@@ -45,6 +50,8 @@ def main() -> None:
         lab.link(left, right)
         draw_stats(left, right, Console(record=True, width=80, file=nowhere))
         right.run([*XDPCTL, "apply", "eth0", "-"], input=RULES)
+        for ban in BANS:
+            right.run([*XDPCTL, "ban", "eth0", *ban])
         draw_dashboard(left, right)
 
 
@@ -91,7 +98,7 @@ class Inside:
 def waves(host: Host) -> Iterator[None]:
     """Traffic that rises and falls, some of it faster."""
     mix, stop = traffic.mix(), threading.Event()
-    web = sizes()
+    web, banned = sizes(), [syn("192.0.2.96"), syn("198.51.100.7"), syn("198.51.100.8")]
 
     def send() -> None:
         turn = 0
@@ -99,6 +106,7 @@ def waves(host: Host) -> Iterator[None]:
             turn += 1
             host.send("eth0", [*mix.values()] * (2 + turn % 7))
             host.send("eth0", web * (3 + abs(60 - turn % 120) // 4))
+            host.send("eth0", banned * (1 + turn // 40))
             host.send("eth0", [mix["UDP"]] * (40 * (1 + (turn // 90) % 2) + turn % 31))
 
     thread = threading.Thread(target=send)
@@ -108,6 +116,15 @@ def waves(host: Host) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def syn(source: str) -> bytes:
+    """As whoever tries passwords sends it."""
+    from scapy.layers.inet import IP, TCP  # noqa: PLC0415
+    from scapy.layers.l2 import Ether  # noqa: PLC0415
+
+    head = Ether(src=traffic.LEFT_MAC, dst=traffic.RIGHT_MAC) / IP(src=source, dst="192.0.2.2")
+    return bytes(head / TCP(dport=22))
 
 
 def sizes() -> list[bytes]:
