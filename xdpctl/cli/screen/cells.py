@@ -100,19 +100,17 @@ def total_text(number: float | None, shown: Shown) -> str:
 
 
 def note_of(line: Line) -> str:
-    """What a rule does with which packets, how long a ban has to go and its tag; of other rows
-    nothing."""
+    """What a rule does with which packets; how long a ban has to go, where it is not for ever, and
+    its tag; of other rows nothing."""
     if line.about is None:
         return ""
     if isinstance(line.about, Ban):
-        return ", ".join(filter(None, (_left(line.about) * line.present, line.about.tag)))
+        left = line.about.remaining_ns if line.present else None
+        # Roughly: a line that reads otherwise each second is sent each second.
+        time_left = "" if left is None else duration(left // 10**9)
+        return ", ".join(filter(None, (time_left, line.about.tag)))
     said = {key: value for key, value in line.about.items() if key not in ("name", "action")}
     return f"{line.about['action']} {rule_text(said)}".rstrip()
-
-
-def _left(ban: Ban) -> str:
-    """Roughly: a line that reads otherwise each second is sent each second."""
-    return "for ever" if ban.remaining_ns is None else duration(ban.remaining_ns // 10**9)
 
 
 def fitted(text: str, width: int) -> str:
