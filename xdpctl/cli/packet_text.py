@@ -44,7 +44,7 @@ def line_of(packet: Packet) -> str:
     if packet.vlan is not None:
         parts.append(f"vlan {packet.vlan}")
     if packet.src is not None and packet.dst is not None:
-        parts.append(f"{_end(packet.src, packet.sport)} > {_end(packet.dst, packet.dport)}")
+        parts.append(f"{end_text(packet.src, packet.sport)} > {end_text(packet.dst, packet.dport)}")
     else:
         parts.append(f"{_mac(packet.src_mac) or '?'} > {_mac(packet.dst_mac) or '?'}")
     if packet.proto is not None:
@@ -83,7 +83,7 @@ def _address(address: Address | None) -> str | None:
     return None if address is None else address_text(address)
 
 
-def _end(address: Address, port: int | None) -> str:
+def end_text(address: Address, port: int | None) -> str:
     """An address with its port, as RFC 3986 and RFC 5952, 6 write them."""
     text = address_text(address)
     if port is None:

@@ -149,6 +149,17 @@ def print_bans(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print("  ".join(cells).rstrip())
 
 
+def print_talkers(title: str, rows: Iterable[Sequence[str]]) -> None:
+    """Who they are, the share, the rate and its error, and the rate in bits."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(title, overflow="fold")
+    for column in ("share", Unit.PACKETS.rate, "error", Unit.BITS.rate):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(printable, row))
+    console().print(table)
+
+
 def print_sent(rows: Sequence[tuple[str, int, int]]) -> None:
     """Name, packets and bytes by row, the sum in the last, in the columns of `print_stats`."""
     tallies = [(name, Tally(packets, length)) for name, packets, length in rows]
