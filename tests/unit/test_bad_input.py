@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,18 +26,49 @@ class Ended(NamedTuple):
     peak_bytes: int
 
 
-def check(path: str | Path, directory: Path) -> Ended:
-    """The command as a process of its own, and the most memory that it had (getrusage(2))."""
-    command = ["timeout", "-s", "KILL", "300", sys.executable, "-m", "xdpctl", "check", str(path)]
-    out, err = directory / "stdout", directory / "stderr"
-    with open(out, "wb") as stdout, open(err, "wb") as stderr:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=directory
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    kibibytes = usage.ru_maxrss
-    return Ended(process.returncode, out.read_text(), err.read_text(), kibibytes << 10)
+# Forks for each command: loading Python and numpy anew takes longer than most of these do.
+CHECKER = """
+import contextlib, json, os, signal, sys
+from xdpctl.cli.main import main
+
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(sys.stderr):
+    main(["check", sys.argv[1]])  # to have everything loaded
+for line in sys.stdin:
+    directory, path = json.loads(line)
+    child = os.fork()
+    if not child:
+        signal.alarm(300)
+        os.chdir(directory)
+        for number, name in enumerate(("/dev/null", "stdout", "stderr")):
+            os.dup2(os.open(name, (os.O_WRONLY | os.O_CREAT) if number else os.O_RDONLY), number)
+        main(["check", path])
+    _, status, usage = os.wait4(child, 0)
+    print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]), flush=True)
+"""
+
+Check = Callable[[str, Path], Ended]
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Check]:
+    """`xdpctl check` in a process of its own, and the most memory that it had (getrusage(2))."""
+    usual = tmp_path_factory.mktemp("usual") / "f"
+    usual.write_text("rules: [{action: drop, src: 192.0.2.1, dport: 53, proto: udp}]\n")
+    command = [sys.executable, "-c", CHECKER, str(usual)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as checker:
+        stdin, stdout = checker.stdin, checker.stdout
+        assert stdin is not None and stdout is not None
+
+        def run(path: str, directory: Path) -> Ended:
+            stdin.write(f"{json.dumps([str(directory), path])}\n")
+            stdin.flush()
+            code, kibibytes = json.loads(stdout.readline())
+            said = ((directory / name).read_text() for name in ("stdout", "stderr"))
+            return Ended(code, *said, kibibytes << 10)
+
+        yield run
+        stdin.close()
 
 
 def sparse(path: Path) -> None:
@@ -89,7 +121,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_what_is_no_rules_file_is_one_clear_error(kind: str, tmp_path: Path) -> None:
+def test_what_is_no_rules_file_is_one_clear_error(check: Check, kind: str, tmp_path: Path) -> None:
     make, said = FILES[kind]
     make(tmp_path / "f")
     ended = check("f", tmp_path)
@@ -113,7 +145,7 @@ LISTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", LISTS)
-def test_what_is_no_list_is_one_clear_error(kind: str, tmp_path: Path) -> None:
+def test_what_is_no_list_is_one_clear_error(check: Check, kind: str, tmp_path: Path) -> None:
     make, said = LISTS[kind]
     (tmp_path / "f").write_text("sets: {a: {file: list}}\nrules: [{action: drop, src: '@a'}]\n")
     make(tmp_path / "list")
@@ -123,7 +155,9 @@ def test_what_is_no_list_is_one_clear_error(kind: str, tmp_path: Path) -> None:
     assert ended.peak_bytes < GIGABYTE
 
 
-def test_every_mistake_is_told_with_its_place_and_a_suggestion(tmp_path: Path) -> None:
+def test_every_mistake_is_told_with_its_place_and_a_suggestion(
+    check: Check, tmp_path: Path
+) -> None:
     (tmp_path / "list").write_text("".join(f"bad{n}\n192.0.2.{n}\n" for n in range(25)))
     (tmp_path / "f").write_text(
         "polcy: drop\n"
@@ -146,7 +180,7 @@ def test_every_mistake_is_told_with_its_place_and_a_suggestion(tmp_path: Path) -
     ]
 
 
-def test_a_list_that_covers_special_space_says_which(tmp_path: Path) -> None:
+def test_a_list_that_covers_special_space_says_which(check: Check, tmp_path: Path) -> None:
     """8000::/1 has been in published lists; it holds neighbour discovery's addresses."""
     (tmp_path / "list").write_text("8000::/1\n192.168.7.0/24\n233.252.0.0/24\n8.8.8.8\n")
     (tmp_path / "f").write_text("sets: {a: {file: list}}\nrules: [{action: drop, src: '@a'}]\n")
@@ -166,13 +200,13 @@ def with_bit(numbers: int, bit: int) -> Iterator[int]:
     return (n for n in range(numbers) if n >> bit & 1)
 
 
-def test_too_many_rules_are_one_clear_error(tmp_path: Path) -> None:
+def test_too_many_rules_are_one_clear_error(check: Check, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("rules:\n" + "- {action: drop}\n" * 4097)
     ended = check("f", tmp_path)
     assert (ended.code, ended.stderr) == (2, "xdpctl: f:4098:3: 4,097 rules: there can be 4,096\n")
 
 
-def test_too_many_values_in_rules_are_one_clear_error(tmp_path: Path) -> None:
+def test_too_many_values_in_rules_are_one_clear_error(check: Check, tmp_path: Path) -> None:
     values = ", ".join(f"'2001:db8:{n >> 16:x}:{n & 0xFFFF:x}::/80'" for n in range(100_001))
     (tmp_path / "f").write_text("rules:\n" + f"- {{action: drop, src: [{values}]}}\n" * 4)
     ended = check("f", tmp_path)
@@ -185,7 +219,7 @@ APART = "there can be 65,535\nhint: fewer lists that overlap, or one set of thos
 APART += "named in the same rules\n"
 
 
-def test_too_many_classes_of_addresses_are_one_clear_error(tmp_path: Path) -> None:
+def test_too_many_classes_of_addresses_are_one_clear_error(check: Check, tmp_path: Path) -> None:
     """Each of 17 lists has the addresses with one of 17 bits set: each is in other lists."""
     numbers = 65_537
     for bit in range(17):
@@ -206,7 +240,7 @@ def test_too_many_classes_of_addresses_are_one_clear_error(tmp_path: Path) -> No
      ("src_mac", "the addresses of src_mac apart in 65,704")],
 )  # fmt: skip
 def test_too_many_classes_of_values_are_one_clear_error(
-    tmp_path: Path, field: str, ways: str
+    check: Check, tmp_path: Path, field: str, ways: str
 ) -> None:
     """Ports as above, as ranges, and a rule of its own for 0. MAC addresses, of which there are
     others, each in another pair of 363 rules: 65,703 pairs."""
@@ -228,7 +262,7 @@ def test_too_many_classes_of_values_are_one_clear_error(
     assert ended.peak_bytes < GIGABYTE
 
 
-def test_sets_in_many_negated_rules_are_one_clear_error(tmp_path: Path) -> None:
+def test_sets_in_many_negated_rules_are_one_clear_error(check: Check, tmp_path: Path) -> None:
     """A file of 200 kB that would have the memory of a thousand sets of 100,000 prefixes."""
     lines = (f"11.{n >> 15}.{n >> 7 & 255}.{n % 128 * 2}\n" for n in range(100_000))
     (tmp_path / "list").write_text("".join(lines))
@@ -242,7 +276,9 @@ def test_sets_in_many_negated_rules_are_one_clear_error(tmp_path: Path) -> None:
     assert ended.peak_bytes < GIGABYTE
 
 
-def test_the_most_classes_of_several_fields_fit_into_the_memory(tmp_path: Path) -> None:
+def test_the_most_classes_of_several_fields_fit_into_the_memory(
+    check: Check, tmp_path: Path
+) -> None:
     """4,096 rules that tell tens of thousands of ports, lengths and addresses apart: no bool each
     for class and rule, of which a field would have 268 MB."""
     rules = []
