@@ -7,7 +7,7 @@
 #define XDPCTL_CLOCK_H
 
 #include "config.h"
-#include "maps.h"
+#include "replay.h"
 
 /* In nanoseconds. */
 static __always_inline __u64 clock_ns(void)

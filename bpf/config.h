@@ -66,6 +66,7 @@ struct config {
 	__u8 asks_link;	     /* length, VLAN, ethertype, MAC addresses */
 	__u8 limiting;	     /* a rule limits, and lets the search go on with what is within */
 	__u8 injected_clock; /* in test runs: it is what `clock` says, and does not go by itself */
+	__u8 replaying;	     /* in test runs: what is judged is recorded, packet by packet */
 	__u32 generation;    /* says whose slots a sample speaks of; 0 without a ruleset */
 	__u32 words;	     /* of 64 rules, in a row; a power of two up to 64 */
 	__u32 steps;	     /* of the search, at most: the words, if there are rules */

@@ -113,14 +113,6 @@ struct {
 	__type(value, __u64);
 } cells SEC(".maps");
 
-/* The time of test runs, in ns. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} clock SEC(".maps");
-
 /* The value is cut to the words that the ruleset needs, before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -145,6 +145,19 @@ struct judgement {
 	__u32 slot;
 };
 
+/* Of a run of replayed packets, at most: a power of two. */
+#define REPLAY_PACKETS 131072
+
+/* The same as a replay wants it, one for each packet. */
+struct judged {
+	__u16 verdict;	 /* enum verdict; VERDICT_ROWS where the packet was not judged */
+	__u16 reason;	 /* enum drop_reason */
+	__u16 malformed; /* enum malformed */
+	__u16 protocol;	 /* enum protocol_row */
+	__u32 slot;
+	__u32 length;
+};
+
 /* At 0 the summary: bit i says whether word i of those that follow has a bit set. Bit j of word i
  * stands for rule 64 * i + j. */
 struct row {

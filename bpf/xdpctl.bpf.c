@@ -13,6 +13,7 @@
 #include "types.h"
 #include "config.h"
 #include "maps.h"
+#include "replay.h"
 #include "clock.h"
 #include "parse.h"
 #include "bans.h"
@@ -56,6 +57,8 @@ static __always_inline int handle(struct xdp_md *ctx, const bool rules_present)
 	judgement = judge(&packet, rules_present);
 	verdict = account(&packet, &judgement, rules_present);
 	sample_if_wanted(ctx, &packet, &judgement);
+	if (config.replaying)
+		record(&packet, &judgement, verdict);
 	return verdict;
 }
 
