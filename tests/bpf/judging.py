@@ -15,7 +15,7 @@ from xdpctl.datapath.bans import BanTable, Terms
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import Generation, RuleEntry
 from xdpctl.datapath.interfaces import Interface
-from xdpctl.datapath.limits import NOTHING_KEPT, limit_entries
+from xdpctl.datapath.limits import NOTHING_KEPT, limit_entries, secret_keys
 from xdpctl.datapath.loading import Content, loaded_program
 from xdpctl.datapath.program import RunningProgram
 from xdpctl.pylibbpf import Map, ObjectProgram
@@ -129,7 +129,7 @@ def generation_of(rules: Ruleset, *, injected_clock: bool = False) -> Generation
         ],
         drop_malformed=rules.malformed is Action.DROP,
         drop_by_default=rules.default is Action.DROP,
-        limits=limit_entries(compiled.limits, rules, slots, dropped, NOTHING_KEPT),
+        limits=limit_entries(compiled.limits, rules, slots, dropped, NOTHING_KEPT, secret_keys),
         injected_clock=injected_clock,
     )
 

@@ -146,9 +146,7 @@ class BanTable:
         }
         self._name_lengths(terms_of, ends.values())
         try:
-            self._bans.update_batch(
-                [(self._packed(prefix), entries[terms]) for prefix, terms in terms_of.items()]
-            )
+            self._write(terms_of, entries)
         except BpfError as error:
             if error.errno not in (errno.E2BIG, errno.ENOMEM):
                 raise
@@ -158,6 +156,21 @@ class BanTable:
                 f"{interface.name}: {what}: {error.done:,} of {len(terms_of):,} went in",
                 hint="unban some, or attach with a larger --max-bans",
             ) from error
+
+    def copy(self, ends_ns: Mapping[Prefix, int]) -> None:
+        """Bans of another program, with their ends on this one's clock; 0 is never. Raises
+        BpfError."""
+        entries = {
+            end: {"expires_ns": end, "added_ns": self._now_ns} for end in set(ends_ns.values())
+        }
+        self._name_lengths(ends_ns, entries)
+        self._write(ends_ns, entries)
+
+    def _write(self, bans: Mapping[Prefix, Any], entries: Mapping[Any, Mapping[str, Any]]) -> None:
+        """What stands for each prefix in `entries`."""
+        self._bans.update_batch(
+            [(self._packed(prefix), entries[which]) for prefix, which in bans.items()]
+        )
 
     def _end_ns(self, terms: Terms) -> int:
         return 0 if terms.seconds is None else self._boot_ns + terms.seconds * 10**9

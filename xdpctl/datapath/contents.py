@@ -7,7 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from xdpctl.datapath.generation import DEFAULT_SLOT, Generation, RuleEntry
-from xdpctl.datapath.limits import NOTHING_KEPT, KeptLimits, kept_limits, limit_entries
+from xdpctl.datapath.limits import (
+    NOTHING_KEPT,
+    KeptLimits,
+    kept_limits,
+    known_keys,
+    limit_entries,
+    secret_keys,
+)
 from xdpctl.datapath.loading import Content
 from xdpctl.datapath.program import RunningProgram
 from xdpctl.datapath.slots import NO_TALLY, Slots, choose_slots, read_stored
@@ -21,8 +28,17 @@ if TYPE_CHECKING:
 _VERDICTS = {Action.DROP: 1, Action.PASS: 2, Action.LIMIT: 1}
 
 
-def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Content:
+def content_of(
+    ruleset: Ruleset,
+    program: RunningProgram | None = None,
+    *,
+    replay_origin_ns: int | None = None,
+) -> Content:
     """What a program with the ruleset needs, in the place of another program or of none.
+
+    Args:
+        replay_origin_ns: of a replay, the Unix time at which its clock was 0; the keys of limits
+            are then the same at all times.
 
     Raises TooManyClasses, TooManyRanges, TooManyLimits, NotStored, BpfError.
     """
@@ -47,23 +63,40 @@ def content_of(ruleset: Ruleset, program: RunningProgram | None = None) -> Conte
         compiled.set_tables,
     )
     return Content(
-        _generation(compiled, ruleset, slots, kept),
+        _generation(compiled, ruleset, slots, kept, replay_origin_ns),
         text,
         to_ranges(ruleset, compiled.set_tables),
         slots.baselines.get(DEFAULT_SLOT, NO_TALLY),
     )
 
 
-def _generation(compiled: Compiled, ruleset: Ruleset, slots: Slots, kept: KeptLimits) -> Generation:
-    # The data plane's clock goes on while the machine sleeps, as the one on the wall does.
-    boot_ns, now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns()
-    limits = limit_entries(compiled.limits, ruleset, slots.of_rules, slots.of_dropped, kept)
+def end_on_clock(end_ns: int, origin_ns: int) -> int:
+    """The end of a rule or a ban, in Unix time, on a data plane's clock that was 0 at the origin:
+    never 0, which means that there is none."""
+    return min(max(1, end_ns - origin_ns), 2**64 - 1)
+
+
+def _generation(
+    compiled: Compiled,
+    ruleset: Ruleset,
+    slots: Slots,
+    kept: KeptLimits,
+    replay_origin_ns: int | None,
+) -> Generation:
+    origin_ns = replay_origin_ns
+    if origin_ns is None:
+        # The data plane's clock goes on while the machine sleeps, as the one on the wall does.
+        origin_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    keys_of = secret_keys if replay_origin_ns is None else known_keys
+    limits = limit_entries(
+        compiled.limits, ruleset, slots.of_rules, slots.of_dropped, kept, keys_of
+    )
     numbers = {each.name: number for number, each in enumerate(compiled.limits, 1)}
     entries = [
         RuleEntry(
             _VERDICTS[rule.action],
             slot,
-            0 if rule.expires is None else max(1, rule.expires * 10**9 - now_ns + boot_ns),
+            0 if rule.expires is None else end_on_clock(rule.expires * 10**9, origin_ns),
             slots.baselines.get(slot, NO_TALLY),
             numbers.get(rule.name, 0),
             slots.baselines.get(slots.of_dropped.get(rule.name, slot), NO_TALLY),

@@ -75,18 +75,23 @@ class Generation(NamedTuple):
     injected_clock: bool = False
 
 
-def configure(obj: Object, generation: Generation | None) -> None:
+def configure(obj: Object, generation: Generation | None, *, replaying: bool = False) -> None:
     """Sets constants and sizes, before load; without a generation, of a program that counts.
 
     Raises BpfError, BtfError.
     """
-    obj.maps.clock.set_autocreate(generation is not None and generation.injected_clock)
+    injected = replaying or (generation is not None and generation.injected_clock)
+    obj.maps.clock.set_autocreate(injected)
+    for map_ in (obj.maps.begun, obj.maps.judged):
+        map_.set_autocreate(replaying)
     for map_ in (obj.maps.limits, obj.maps.cells):
         map_.set_autocreate(generation is not None and bool(generation.limits))
+    switches = {"injected_clock": int(injected), "replaying": int(replaying)}
     if generation is None:
+        obj.rodata.config = {"words": 1, **switches}
         return
     compiled = generation.compiled
-    obj.rodata.config = _config(obj, generation)
+    obj.rodata.config = _config(obj, generation) | switches
     obj.maps.rules.set_max_entries(max(1, len(generation.rules)))
     obj.maps.rows.set_value_size(_WORD_BYTES * (1 + compiled.words))
     obj.maps.rows.set_max_entries(len(compiled.rows))
@@ -139,7 +144,6 @@ def _config(obj: Object, generation: Generation) -> dict[str, Any]:
         "drop_by_default": int(generation.drop_by_default),
         "expiring": int(any(each.expires_ns for each in generation.rules)),
         "limiting": int(bool(generation.limits)),
-        "injected_clock": int(generation.injected_clock),
         "generation": generation.number,
         "words": compiled.words,
         "steps": compiled.words if generation.rules else 0,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,13 +84,18 @@ def limit_entries(
     slots: Sequence[int],
     dropped_slots: Mapping[str, int],
     kept: KeptLimits,
+    keys_of: Callable[[str], tuple[int, ...]],
 ) -> list[LimitEntry]:
-    """Of a ruleset whose rules have these slots; with new keys where none are kept."""
+    """Of a ruleset whose rules have these slots; with new keys where none are kept.
+
+    Args:
+        keys_of: the new keys by a limit's name.
+    """
     slot_of = {rule.name: slot for rule, slot in zip(ruleset.rules, slots, strict=True)}
     return [
         LimitEntry(
             plan,
-            kept.by_name[plan.name].keys if plan.name in kept.by_name else _new_keys(),
+            kept.by_name[plan.name].keys if plan.name in kept.by_name else keys_of(plan.name),
             slot_of[plan.name],
             dropped_slots[plan.name],
         )
@@ -97,8 +103,14 @@ def limit_entries(
     ]
 
 
-def _new_keys() -> tuple[int, ...]:
+def secret_keys(_name: str) -> tuple[int, ...]:
+    """Others each time."""
     return _KEYS.unpack(os.urandom(_KEYS.size))
+
+
+def known_keys(name: str) -> tuple[int, ...]:
+    """The same at all times, for what is to come out alike again; never on an interface."""
+    return _KEYS.unpack(blake2b(name.encode(), digest_size=_KEYS.size).digest())
 
 
 def kept_limits(

@@ -51,6 +51,8 @@ def loaded_program(
     content: Content | None = None,
     successor_of: RunningProgram | None = None,
     max_bans: int | None = None,
+    *,
+    replaying: bool = False,
 ) -> Iterator[ObjectProgram]:
     """Our program in the kernel, with its `meta` bound to it, attached to nothing yet. Unless it
     gets attached it is gone at the end, and so it is when we are killed.
@@ -61,24 +63,19 @@ def loaded_program(
         successor_of: the program whose place it is to take: it goes on counting where that is, and
             keeps that one's ruleset as the previous one, and its bans.
         max_bans: how many there can be, where it is nobody's successor.
+        replaying: it goes by an injected clock, and records what it judges (bpf/replay.h).
 
     Raises:
         BadInstallation: the BPF object is not there.
         PylibbpfError: libbpf or the kernel refuses.
     """
-    try:
-        obj = Object.open(BPF_OBJECT, name=PROGRAM_NAME)
-    except FileNotFoundError:
-        raise BadInstallation(
-            f"the BPF object is missing: {BPF_OBJECT}", hint="in a checkout: make build"
-        ) from None
-    with obj:
+    with open_object(BPF_OBJECT, PROGRAM_NAME) as obj:
         program = obj.programs[PROGRAM_NAME]
         if offload_to is not None:
             program.set_ifindex(offload_to)
             for each in obj.maps:
                 each.set_ifindex(offload_to)
-        _size_maps(obj, content, max_bans)
+        _size_maps(obj, content, max_bans, replaying=replaying)
         if successor_of is not None:
             kept_tables = content.generation.compiled.kept_tables if content else ()
             kept_cells = ("cells",) if content and content.generation.kept.all else ()
@@ -113,6 +110,16 @@ def loaded_program(
         yield program
 
 
+def open_object(path: str, name: str) -> Object:
+    """A BPF object of the package, to be loaded. Raises BadInstallation, PylibbpfError."""
+    try:
+        return Object.open(path, name=name)
+    except FileNotFoundError:
+        raise BadInstallation(
+            f"the BPF object is missing: {path}", hint="in a checkout: make build"
+        ) from None
+
+
 def _copy_cells(obj: Object, content: Content | None, before: RunningProgram | None) -> None:
     """As late as can be: what limits let through from now to the swap is not known to the new
     program."""
@@ -123,8 +130,10 @@ def _copy_cells(obj: Object, content: Content | None, before: RunningProgram | N
         copy_cells(obj, content.generation.limits, kept, before.map("cells"))
 
 
-def _size_maps(obj: Object, content: Content | None, max_bans: int | None) -> None:
-    configure(obj, content.generation if content else None)
+def _size_maps(
+    obj: Object, content: Content | None, max_bans: int | None, *, replaying: bool
+) -> None:
+    configure(obj, content.generation if content else None, replaying=replaying)
     if content is None:
         obj.maps.text.set_autocreate(False)
         obj.maps.ranges.set_autocreate(False)

@@ -97,32 +97,37 @@ def read_counted(interface: Interface) -> CountedRuleset | None:
     Raises NotAttached, NotStored, MissingPrivilege, KernelRefused.
     """
     with running_on(interface) as (program, _):
-        stored = read_stored(program)
-        if stored is None:
-            return None
-        totals = read_totals(program)
-        baselines = program.kept_baselines()
-        dropped = dropped_slots(stored)
-        rules = tuple(
-            CountedRule(
-                fields,
-                less(totals[slot], baseline.matched),
-                (slot, baseline.matched),
-                less(totals[dropped[fields["name"]]], baseline.dropped)
-                if fields["name"] in dropped
-                else None,
-                expiry_of(fields),
-            )
-            for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
+        return counted_of(program)
+
+
+def counted_of(program: RunningProgram) -> CountedRuleset | None:
+    """The same of a program. Raises NotStored, NotOursError, BpfError."""
+    stored = read_stored(program)
+    if stored is None:
+        return None
+    totals = read_totals(program)
+    baselines = program.kept_baselines()
+    dropped = dropped_slots(stored)
+    rules = tuple(
+        CountedRule(
+            fields,
+            less(totals[slot], baseline.matched),
+            (slot, baseline.matched),
+            less(totals[dropped[fields["name"]]], baseline.dropped)
+            if fields["name"] in dropped
+            else None,
+            expiry_of(fields),
         )
-        of_default = program.default_baseline
-        return CountedRuleset(
-            stored,
-            rules,
-            less(totals[DEFAULT_SLOT], of_default),
-            (DEFAULT_SLOT, of_default),
-            program.attached_at_ns,
-        )
+        for fields, slot, baseline in zip(stored.rules, stored.slots, baselines, strict=False)
+    )
+    of_default = program.default_baseline
+    return CountedRuleset(
+        stored,
+        rules,
+        less(totals[DEFAULT_SLOT], of_default),
+        (DEFAULT_SLOT, of_default),
+        program.attached_at_ns,
+    )
 
 
 def known_lists(interface: Interface) -> dict[str, NamedSet]:

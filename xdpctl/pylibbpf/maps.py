@@ -187,7 +187,7 @@ class MapAccess(ABC):
     ) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
         """Of all keys and their values these members, as `Codec.row` has them. Raises BpfError,
         BtfError; of a per-CPU map too."""
-        key, value = self.key_row(*key_names), self._value_row(*value_names)
+        key, value = self.key_row(*key_names), self.value_row(*value_names)
         for keys, values, count in self._batches(_BATCH_DEFAULT):
             yield from zip(
                 key.iter_unpack(keys[: count * key.size]),
@@ -201,7 +201,7 @@ class MapAccess(ABC):
         """Of the values of these keys these members, as `Codec.row` has them; None where there is
         no such key. For a few keys of a large map. Raises BpfError, BtfError; of a per-CPU map
         too."""
-        row = self._value_row(*value_names)
+        row = self.value_row(*value_names)
         value = ct.create_string_buffer(row.size)
         for key in keys:
             if len(key) != self.info.key_size:
@@ -215,14 +215,15 @@ class MapAccess(ABC):
             else:
                 yield row.unpack_from(value)
 
-    def _value_row(self, *names: str) -> struct.Struct:
-        if self._per_cpu:
-            raise BtfError("a per-CPU map has many values for a key")
-        return _typed(self._value).row(*names)
-
     def key_row(self, *names: str) -> struct.Struct:
         """What packs these members into the bytes of a key, as `Codec.row`. Raises BtfError."""
         return _typed(self._key).row(*names)
+
+    def value_row(self, *names: str) -> struct.Struct:
+        """The same of a value. Raises BtfError; of a per-CPU map too."""
+        if self._per_cpu:
+            raise BtfError("a per-CPU map has many values for a key")
+        return _typed(self._value).row(*names)
 
     def array_values(self) -> ArrayValues:
         """The values of an array map at about one moment, each decoded when it is asked for: of

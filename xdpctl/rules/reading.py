@@ -33,6 +33,27 @@ class Reading(NamedTuple):
     warnings: tuple[Mistake, ...]
 
 
+class RulesText(NamedTuple):
+    """The text of a rules file.
+
+    Attributes:
+        path: what mistakes are said to be in.
+        directory: what relative paths of lists are relative to.
+        name: the ruleset's name where the text has none; of no use if it is no name.
+    """
+
+    text: str
+    path: str
+    directory: str
+    name: str
+
+    def reading(self, now: float, known: Known = _NOTHING) -> Reading:
+        """What it says, as `read_ruleset`. Raises BadRuleset."""
+        return read_text(
+            self.text, self.path, now, directory=self.directory, name=self.name, known=known
+        )
+
+
 def read_ruleset(path: str, now: float, known: Known = _NOTHING) -> Reading:
     """Read a rules file; `-` is standard input.
 
@@ -44,6 +65,12 @@ def read_ruleset(path: str, now: float, known: Known = _NOTHING) -> Reading:
         BadRuleset: it has mistakes; all of them.
         WrongUsage: it cannot be read.
     """
+    return read_file(path).reading(now, known)
+
+
+def read_file(path: str) -> RulesText:
+    """The text of a rules file; `-` is standard input. Raises BadRuleset: it is not UTF-8;
+    WrongUsage: it cannot be read."""
     content = read_all(path, LIMIT_BYTES)
     shown = "<stdin>" if path == STDIN else path
     try:
@@ -54,7 +81,7 @@ def read_ruleset(path: str, now: float, known: Known = _NOTHING) -> Reading:
         raise BadRuleset([Mistake(shown, line, column, "not UTF-8")]) from error
     directory = "" if path == STDIN else os.path.dirname(path)
     stem = "" if path == STDIN else PurePath(path).stem
-    return read_text(text, shown, now, directory=directory, name=stem, known=known)
+    return RulesText(text, shown, directory, stem)
 
 
 def read_text(
