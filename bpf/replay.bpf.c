@@ -56,7 +56,7 @@ struct {
 } programs SEC(".maps");
 
 __u32 ends[BLOCKS];  /* of the packets of each block */
-__u32 block;	     /* of the packet to come */
+__u32 block;	     /* of the last packet, or of one before it */
 __s64 origin_ns;     /* Unix time at which the data plane's clock was 0 */
 __u64 clock_last_ns; /* what it never gets beyond */
 __u64 failed;	     /* packets that could not be made, or not be judged */
@@ -71,11 +71,26 @@ static __always_inline __u64 clock_at(__s64 time_ns)
 	return since_ns < clock_last_ns ? since_ns : clock_last_ns;
 }
 
+static __always_inline __u32 block_of(__u32 number)
+{
+	__u32 in = block;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < BLOCKS - 1; i++) {
+		asm volatile("" : "+r"(in)); /* or the mask is thought to be needless */
+		if (number < ends[in & (BLOCKS - 1)])
+			break;
+		in++;
+	}
+	block = in;
+	return in;
+}
+
 static __always_inline int make_packet(struct xdp_md *ctx, const struct table *from, __u32 number)
 {
 	__u32 room = ctx->data_end - ctx->data;
 	__u32 offset = from->offsets[number], length = from->lengths[number];
-	__u32 in = block;
+	__u32 in = block_of(number);
 	struct block *bytes;
 
 	if (offset >= BLOCK_BYTES || length < ETH_HLEN || length > LINEAR_MAX)
@@ -102,8 +117,6 @@ int replay(struct xdp_md *ctx)
 	number = *count;
 	*count = number + 1;
 	if (number < REPLAY_PACKETS) {
-		if (block < BLOCKS && number >= ends[block])
-			block++;
 		*now_ns = clock_at(from->times_ns[number]);
 		if (!make_packet(ctx, from, number))
 			bpf_tail_call(ctx, &programs, 0);

@@ -31,7 +31,8 @@ LENGTH_MAX = 73152
 """What BPF_PROG_TEST_RUN takes: an Ethernet header, and one page and 17 fragments."""
 
 _LINEAR_MAX = 3072  # of bpf/replay.bpf.c
-_FEW = 4096
+FEW = 4096
+"""Packets that are rather put through one by one."""
 _SHARED = ("clock", "begun", "judged")
 _U32, _U64 = struct.Struct("=I"), struct.Struct("=Q")
 _FIELDS = ("verdict", "reason", "malformed", "protocol", "slot", "length")
@@ -143,9 +144,8 @@ class Driver(Owner):
         """Returns the numbers of those that were not made packets."""
         unjudged = set()
         bss = self._object.bss
-        if self._ends:
-            bss.ends = self._ends + [self._count] * (self._blocks - len(self._ends))
-        at = 0
+        bss.ends = self._ends + [self._count] * (self._blocks - len(self._ends))
+        bss.block = at = 0
         for number, length in [*self._odd, (self._count, 0)]:
             self._judge(at, number)
             at = number + 1
@@ -162,25 +162,31 @@ class Driver(Owner):
         return unjudged
 
     def _judge(self, first: int, end: int) -> None:
-        if end - first <= _FEW:
-            for number in range(first, end):
-                self._judge_one(number)
+        if end - first <= FEW:
+            self._judge_each(first, end)
             return
         bss = self._object.bss
         failed = bss.failed
-        bss.block = bisect_right(self._ends, first)
         begun = self._memory["begun"]
         begun[:4] = _U32.pack(first)
         while (at := _U32.unpack(begun[:4])[0]) < end:
             try:
                 run = self._object.programs.replay.test_run(bytes(LENGTH_MIN), repeat=end - at)
             except BpfError as error:
-                if error.errno != errno.EINTR:  # a signal: it ends early, between two packets
+                if error.errno != errno.EINTR:
                     raise
+                # By a signal, between two packets. Where signals come all the time, it would get
+                # no further than one packet each time.
+                (at,) = _U32.unpack(begun[:4])
+                self._judge_each(at, min(at + FEW, end))
             else:
                 self.timed += end - at
                 self.duration_ns += run.duration_ns * (end - at)
         self.refused += bss.failed - failed
+
+    def _judge_each(self, first: int, end: int) -> None:
+        for number in range(first, end):
+            self._judge_one(number)
 
     def _judge_one(self, number: int) -> None:
         batch = bisect_right(self._ends, number)
