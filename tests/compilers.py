@@ -17,6 +17,7 @@ from xdpctl.pylibbpf.clang import compile_file
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "objects"
 XDPCTL = ROOT / "bpf/xdpctl.bpf.c"
+REPLAY = ROOT / "bpf/replay.bpf.c"
 ADDRESSES = ROOT / "tests/bpf/objects/addresses.bpf.c"
 
 
@@ -66,7 +67,7 @@ def _program(compiler: str) -> Path:
 
 def main() -> None:
     for compiler in installed_compilers():
-        for source in (XDPCTL, ADDRESSES):
+        for source in (XDPCTL, REPLAY, ADDRESSES):
             print(f"{compiler}: {built_by(compiler, source).relative_to(ROOT)}")
 
 

@@ -84,7 +84,11 @@ def test_verdicts_rules_and_reasons_are_those_of_the_reference_model(
 ) -> None:
     """Of limits, bans and rules that expire as well, all by the times of the packets."""
     random = Random(f"{count} {request.config.getoption('--hypothesis-seed')}")
-    rules = make(random, count)
+    replayed_as_the_model_judges(random, make(random, count))
+
+
+def replayed_as_the_model_judges(random: Random, rules: Ruleset) -> None:
+    """Generated frames, some of them from banned sources."""
     frames = [frame(random, rules) for _ in range(250)]
     moments_ns = [NOW * SECOND + each for each in moments(random, len(frames))]
     banned = bans_among(random, frames)
@@ -133,6 +137,10 @@ def prefixes(bans: Sequence[Banned]) -> dict[Prefix, int | None]:
 @pytest.mark.usefixtures("way")
 def test_lengths_from_one_byte_to_the_most_that_the_kernel_takes() -> None:
     """In a mixed order, so that no packet sees what another one has left."""
+    lengths_are_as_given()
+
+
+def lengths_are_as_given() -> None:
     lengths = [*range(1, 81), 1500, *range(3050, 3100), *range(3400, 3600), 9000, 65535]
     lengths += [73152, 73153, 80000]
     Random(7).shuffle(lengths)

@@ -17,6 +17,7 @@ from tests.bpf.counting import PASS, bench
 from tests.bpf.test_classifier import agree
 from tests.bpf.test_expiry import expired_ones_are_passed_over
 from tests.bpf.test_limits import sixty_four_limits_are_met_in_turn
+from tests.bpf.test_replay import lengths_are_as_given, replayed_as_the_model_judges
 from tests.edges import deep_ruleset, frame, moments, ruleset
 from tests.oracle import parse
 from tests.packets import PACKETS
@@ -25,6 +26,7 @@ from xdpctl.datapath.interfaces import find_interface, inside_namespace
 from xdpctl.datapath.snapshot import Reader, Snapshot
 from xdpctl.protocols import protocol_name
 from xdpctl.pylibbpf import xdp_context
+from xdpctl.replay import driver as replay_driver
 from xdpctl.rules.model import Ruleset
 
 
@@ -77,6 +79,26 @@ def test_any_number_of_rules_may_expire() -> None:
 
 def test_any_number_of_limits_may_be_met() -> None:
     sixty_four_limits_are_met_in_turn()
+
+
+@pytest.fixture(params=[replay_driver.FEW, 0], ids=["one by one", "in runs"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways by which a replay's packets get into the program."""
+    monkeypatch.setattr(replay_driver, "FEW", request.param)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("make", "rules"), [(ruleset, 64), (deep_ruleset, 130)])
+def test_replayed_packets_are_judged_as_by_the_reference_model(
+    make: Callable[[Random, int], Ruleset], rules: int
+) -> None:
+    random = Random(rules)
+    replayed_as_the_model_judges(random, make(random, rules))
+
+
+@pytest.mark.usefixtures("way")
+def test_replayed_packets_have_their_lengths() -> None:
+    lengths_are_as_given()
 
 
 def assert_counted(snapshot: Snapshot, frames: list[bytes]) -> None:
