@@ -28,6 +28,7 @@ COMMANDS = {
     "See packets": ("top", "trace", "capture"),
     "Filter with rules": ("apply", "diff", "rollback", "check", "rule", "set"),
     "Ban sources for a while": ("ban", "unban", "bans"),
+    "Try it on a capture": ("replay",),
     "Build a lab": ("lab",),
 }
 

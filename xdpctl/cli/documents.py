@@ -53,10 +53,10 @@ def snapshot_heading(snapshot: Snapshot) -> Document:
 
 
 def stats(snapshot: Snapshot, *, per_cpu: bool = False) -> Document:
-    document = snapshot_heading(snapshot) | _rows(snapshot.total, snapshot.names)
+    document = snapshot_heading(snapshot) | counter_rows(snapshot.total, snapshot.names)
     if per_cpu:
         document["cpus"] = [
-            {"cpu": cpu} | counters.total._asdict() | _rows(counters, snapshot.names)
+            {"cpu": cpu} | counters.total._asdict() | counter_rows(counters, snapshot.names)
             for cpu, counters in enumerate(snapshot.per_cpu)
         ]
     return document
@@ -65,7 +65,7 @@ def stats(snapshot: Snapshot, *, per_cpu: bool = False) -> Document:
 def interval(interval_: Interval, *, per_cpu: bool = False) -> Document:
     """`stats`, and under `interval` what came in since the line before."""
     counters = interval_.counters
-    rows = _rows(counters, interval_.snapshot.names)
+    rows = counter_rows(counters, interval_.snapshot.names)
     for row in rows["protocols"] + rows["verdicts"] + rows["drop_reasons"]:
         row.update(with_rates(Tally(row["packets"], row["bytes"]), interval_.per_second))
     document = stats(interval_.snapshot, per_cpu=per_cpu)
@@ -103,7 +103,8 @@ def sizes(counters: Counters, names: RowNames) -> list[Document]:
     ]
 
 
-def _rows(counters: Counters, names: RowNames) -> Document:
+def counter_rows(counters: Counters, names: RowNames) -> Document:
+    """What `stats` says of counters."""
     return {
         "protocols": [
             {"protocol": name, "number": row if row < _IP_PROTOCOLS else None} | tally._asdict()

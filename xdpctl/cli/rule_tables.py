@@ -38,12 +38,17 @@ def print_rules(interface: Interface, counted: CountedRuleset) -> None:
     out = console()
     out.print(_heading(interface, counted), style="bold")
     out.print()
+    out.print(rules_table(counted, int(time.time())))
+
+
+def rules_table(counted: CountedRuleset, now: int) -> Table:
+    """Without a heading, and as it is at a Unix time."""
     limits = _has_limits(counted)
     table = _table(limits=limits)
     table.add_column("action, and of which packets", overflow="fold")
-    for row in _rows(counted):
+    for row in _rows(counted, now):
         table.add_row(*_totals(row, limits=limits), printable(f"{row.action} {row.conditions}"))
-    out.print(table)
+    return table
 
 
 def print_rules_interval(interval: RulesInterval) -> None:
@@ -61,7 +66,9 @@ def print_rules_interval(interval: RulesInterval) -> None:
     table.add_column("packets/s", justify="right")
     table.add_column("bits/s", justify="right")
     table.add_column("action, and of which packets" if wide else "action", no_wrap=True)
-    for row, recent in zip(_rows(counted), [*interval.rules, interval.default], strict=True):
+    for row, recent in zip(
+        _rows(counted, int(time.time())), [*interval.rules, interval.default], strict=True
+    ):
         rates = (interval.per_second(recent.packets), interval.per_second(recent.bytes * 8))
         says = f"{row.action} {row.conditions}" if wide else row.action
         table.add_row(*_totals(row, limits=limits), *map(si, rates), printable(says))
@@ -108,8 +115,7 @@ def _heading(interface: Interface, counted: CountedRuleset) -> str:
     )
 
 
-def _rows(counted: CountedRuleset) -> Iterable[_Row]:
-    now = int(time.time())
+def _rows(counted: CountedRuleset, now: int) -> Iterable[_Row]:
     for each in counted.rules:
         said = {k: _some(v) for k, v in each.fields.items() if k not in _SAID_APART}
         text = rule_text(said) or "everything"

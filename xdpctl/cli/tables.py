@@ -39,9 +39,22 @@ def print_stats(
 ) -> None:
     """The tables of one interface, with rates where there is an interval."""
     out = console()
-    names, total = snapshot.names, snapshot.total
-    recent = interval.counters if interval else total
     out.print(_heading(snapshot), style="bold")
+    print_counters(out, snapshot.names, snapshot.total, interval)
+    if per_cpu:
+        for cpu, counters in enumerate(snapshot.per_cpu):
+            out.print()
+            names = snapshot.names.protocols
+            rows = [*zip(names, counters.protocols, counters.protocols, strict=True)]
+            rows.append(("all", counters.total, counters.total))
+            out.print(_tally_table(f"cpu {cpu}", rows))
+
+
+def print_counters(
+    out: Console, names: RowNames, total: Counters, interval: Interval | None = None
+) -> None:
+    """Protocols, verdicts, and why packets were dropped and malformed."""
+    recent = interval.counters if interval else total
     out.print()
     rows = [*zip(names.protocols, total.protocols, recent.protocols, strict=True)]
     out.print(_tally_table("protocol", [*rows, ("all", total.total, recent.total)], interval))
@@ -52,13 +65,10 @@ def print_stats(
     if any(tally.packets for _, tally, _ in rows):
         out.print()
         out.print(_tally_table("dropped by", rows, interval))
-    _print_malformed(out, names, total)
-    if per_cpu:
-        for cpu, counters in enumerate(snapshot.per_cpu):
-            out.print()
-            rows = [*zip(names.protocols, counters.protocols, counters.protocols, strict=True)]
-            rows.append(("all", counters.total, counters.total))
-            out.print(_tally_table(f"cpu {cpu}", rows))
+    if any(total.malformed):
+        reasons = zip(names.malformed, total.malformed, strict=True)
+        out.print()
+        out.print(packets_table("malformed because", reasons))
 
 
 def _heading(snapshot: Snapshot) -> str:
@@ -86,14 +96,13 @@ def _tally_table(title: str, rows: Sequence[Row], interval: Interval | None = No
     return table
 
 
-def _print_malformed(out: Console, names: RowNames, total: Counters) -> None:
-    if any(total.malformed):
-        out.print()
-        table = _table(("malformed because", _NAME_WIDTH), ("packets", _PACKETS_WIDTH))
-        for name, packets in zip(names.malformed, total.malformed, strict=True):
-            if packets:
-                table.add_row(name, count(packets))
-        out.print(table)
+def packets_table(title: str, rows: Iterable[tuple[str, int]]) -> Table:
+    """The rows that are not zero."""
+    table = _table((title, _NAME_WIDTH), ("packets", _PACKETS_WIDTH))
+    for name, packets in rows:
+        if packets:
+            table.add_row(name, count(packets))
+    return table
 
 
 def print_histogram(snapshot: Snapshot, counters: Counters) -> None:
@@ -101,6 +110,11 @@ def print_histogram(snapshot: Snapshot, counters: Counters) -> None:
     out = console()
     out.print(_heading(snapshot), style="bold")
     out.print()
+    print_sizes(out, snapshot.names, counters)
+
+
+def print_sizes(out: Console, names: RowNames, counters: Counters) -> None:
+    """The bars."""
     counted = [row for row, packets in enumerate(counters.sizes) if packets]
     if not counted:
         out.print("no packets")
@@ -111,7 +125,7 @@ def print_histogram(snapshot: Snapshot, counters: Counters) -> None:
     for row in range(counted[0], counted[-1] + 1):
         packets = counters.sizes[row]
         share = f"{packets / total:.1%}"
-        span = size_key(snapshot.names.sizes[row])
+        span = size_key(names.sizes[row])
         table.add_row(span, count(packets), share, bar(packets / largest))
     out.print(table)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 
 _SI_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _ROUNDS_UP_TO_1000 = 999.5
@@ -62,6 +63,17 @@ def rfc3339(nanoseconds: int) -> str:
     """A moment of CLOCK_REALTIME as in `2026-11-21T04:10:00.123456Z` (RFC 3339, UTC)."""
     moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def rfc3339_ns(nanoseconds: int) -> str:
+    """The same with all nine digits: of packets."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return f"{_second(seconds)}.{rest:09}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def local_time(nanoseconds: int) -> str:

@@ -27,6 +27,9 @@ class Replay(Owner):
     Its clock goes by the packets: bans, limits and rules that expire do as they would have done
     when these came. A context manager; what limits have let through is remembered, and everything
     is counted, until the end of it. Without `with`, each `run()` begins anew.
+
+    Attributes:
+        rulebook: the names of the rules, and what is odd about their file.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class Replay(Owner):
             BadRuleset: the file has mistakes.
             WrongUsage: the file cannot be read.
         """
-        self._rulebook = Rulebook(ruleset)
+        self.rulebook = Rulebook(ruleset)
         self._bans = bans
         self._instance: Instance | None = None
         self._summary: Summary | None = None
@@ -127,4 +130,4 @@ class Replay(Owner):
 
     def _open(self, first_ns: int) -> None:
         if self._instance is None:
-            self._instance = Instance(self._rulebook.at(first_ns), self._bans, first_ns)
+            self._instance = Instance(self.rulebook.at(first_ns), self._bans, first_ns)

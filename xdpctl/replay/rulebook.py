@@ -27,6 +27,11 @@ class Rulebook:
             ruleset, self.warnings = self._text.reading(time.time())
         self._ruleset = ruleset
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the rules, in their order."""
+        return () if self._ruleset is None else tuple(rule.name for rule in self._ruleset.rules)
+
     def at(self, first_ns: int) -> Ruleset | None:
         """The ruleset for packets of which the first comes at this Unix time. Raises BadRuleset."""
         ruleset = self._ruleset

@@ -1,0 +1,65 @@
+"""Files that a command writes, as root perhaps, where others may write as well."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from xdpctl.errors import WrongUsage, XdpctlError
+
+
+@contextmanager
+def output_file(path: str, inputs: Iterable[str] = ()) -> Iterator[BinaryIO]:
+    """A regular file, new or in the place of what was in it. No link is followed: whoever may
+    make one in a shared directory would choose what is overwritten.
+
+    Args:
+        inputs: files that must not be overwritten, since they are being read.
+
+    Raises WrongUsage: it cannot be one; XdpctlError: writing fails.
+    """
+    try:
+        descriptor = _opened(path, inputs)
+    except (OSError, ValueError) as error:
+        raise WrongUsage(f"{path}: {_why(error)}") from error
+    file = os.fdopen(descriptor, "wb")
+    try:
+        yield file
+        file.close()
+    except BrokenPipeError:  # of standard output
+        raise
+    except OSError as error:
+        raise XdpctlError(f"{path}: {_why(error)}") from error
+    finally:
+        with suppress(OSError):  # it tries again to write what could not be written
+            file.close()
+
+
+def _opened(path: str, inputs: Iterable[str]) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    if os.path.islink(path):
+        raise OSError(None, "is a symbolic link, which is not followed")
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(None, "is not a regular file")
+        if status.st_nlink > 1:
+            raise OSError(None, "has other names (hard links), under which it would change as well")
+        for each in inputs:
+            with suppress(OSError):
+                if os.path.samestat(status, os.stat(each)):
+                    raise ValueError(f"is the file that is read as {each}")
+        os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _why(error: OSError | ValueError) -> str:
+    reason = (isinstance(error, OSError) and error.strerror) or str(error)
+    return reason[:1].lower() + reason[1:]
