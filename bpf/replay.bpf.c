@@ -19,10 +19,13 @@
 #define BLOCK_BYTES (1 << 20)
 #define BLOCKS	    16
 
+/* A power of two above LINEAR_MAX. */
+#define LENGTH_ROOM 4096
+
 /* A packet begins before BLOCK_BYTES. The verifier adds up the largest offset and the largest
- * length. */
+ * length, of which it knows what masks say. */
 struct block {
-	__u8 bytes[BLOCK_BYTES + LINEAR_MAX];
+	__u8 bytes[BLOCK_BYTES + LENGTH_ROOM];
 };
 
 struct {
@@ -100,6 +103,11 @@ static __always_inline int make_packet(struct xdp_md *ctx, const struct table *f
 		return -1;
 	if (length != room && bpf_xdp_adjust_tail(ctx, (int)length - (int)room))
 		return -1;
+	/* Linux 6.1 has forgotten by now what was checked above, and a compiler has not: it would
+	 * leave the masks out. */
+	asm volatile("" : "+r"(offset), "+r"(length));
+	offset &= BLOCK_BYTES - 1;
+	length = ((length - 1) & (LENGTH_ROOM - 1)) + 1;
 	return bpf_xdp_store_bytes(ctx, 0, bytes->bytes + offset, length);
 }
 

@@ -30,7 +30,7 @@ LENGTH_MIN = 14
 LENGTH_MAX = 73152
 """What BPF_PROG_TEST_RUN takes: an Ethernet header, and one page and 17 fragments."""
 
-_LINEAR_MAX = 3072  # of bpf/replay.bpf.c
+_LINEAR_MAX, _LENGTH_ROOM = 3072, 4096  # of bpf/replay.bpf.c
 FEW = 4096
 """Packets that are rather put through one by one."""
 _SHARED = ("clock", "begun", "judged")
@@ -80,7 +80,7 @@ class Driver(Owner):
         self._block_bytes: int = obj.maps.blocks.info.value_size
         self._blocks: int = obj.maps.blocks.info.max_entries
         self.packets_max: int = obj.maps.judged.info.max_entries
-        self.bytes_max = self._block_bytes - _LINEAR_MAX
+        self.bytes_max = self._block_bytes - _LENGTH_ROOM
         self.too_short = self.too_long = self.refused = self.timed = self.duration_ns = 0
         self._forget()
 
