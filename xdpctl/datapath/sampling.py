@@ -18,7 +18,7 @@ from xdpctl.datapath.interfaces import Interface, current_name
 from xdpctl.datapath.kernel import explained, require_privileges
 from xdpctl.datapath.locking import only_writer
 from xdpctl.datapath.program import NotOursError, RunningProgram, find_ours
-from xdpctl.datapath.slots import read_stored
+from xdpctl.datapath.slots import rule_names
 from xdpctl.datapath.snapshot import not_attached
 from xdpctl.errors import KernelRefused, XdpctlError
 from xdpctl.pylibbpf import BpfError, Codec, Map, MapType, RingBuffer
@@ -211,7 +211,7 @@ class SampleReader(Owner):
             self._program = program
             self._names, self._header = program.names, _header_of(program)
             self._no_slot = program.map("rule_counts").info.max_entries
-            self._rules[program.generation] = _rules_of(program)
+            self._rules[program.generation] = rule_names(program)
             if not handed_on:
                 self._enter(program)
         self._write_reader(program)
@@ -316,16 +316,6 @@ def _header_of(program: RunningProgram) -> struct.Struct:
     if type_id is None:
         raise NotOursError("the program hands out no samples")
     return Codec(program.btf, type_id).row(*_MEMBERS)
-
-
-def _rules_of(program: RunningProgram) -> dict[int, str]:
-    """The names of its rules by their slots."""
-    stored = read_stored(program)
-    if stored is None:
-        return {}
-    return {
-        slot: str(fields["name"]) for fields, slot in zip(stored.rules, stored.slots, strict=True)
-    }
 
 
 def _set_active(program: RunningProgram, change: Callable[[int], int]) -> None:

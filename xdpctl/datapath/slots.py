@@ -97,6 +97,17 @@ def read_stored(program: RunningProgram, which: str = "ruleset") -> StoredRulese
     return None if text is None else from_text(text)
 
 
+def rule_names(program: RunningProgram) -> dict[int, str]:
+    """The names of a program's rules by their slots; none of a bare counter.
+
+    Raises NotStored, BpfError.
+    """
+    stored = read_stored(program)
+    if stored is None:
+        return {}
+    return {slot: str(each["name"]) for slot, each in zip(stored.slots, stored.rules, strict=True)}
+
+
 class Totals:
     """What each slot has counted, on all CPUs. Of thousands few are in use, and added up."""
 

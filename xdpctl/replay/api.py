@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
 
-from xdpctl.datapath.bans import Prefix
+from xdpctl.datapath.ban_entries import Prefix
 from xdpctl.datapath.kernel import require_privileges
 from xdpctl.pylibbpf.fd import Owner
 from xdpctl.replay.instance import Instance, Outcome, P

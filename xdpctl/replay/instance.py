@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Generic, NamedTuple, TypeVar
 
-from xdpctl.datapath.bans import BanTable, Prefix
+from xdpctl.datapath.ban_entries import Prefix
+from xdpctl.datapath.bans import BanTable
 from xdpctl.datapath.contents import content_of, end_on_clock
 from xdpctl.datapath.kernel import explained
 from xdpctl.datapath.loading import loaded_program

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xdpctl.datapath.counters import Counters, RowNames
 from xdpctl.datapath.program import RunningProgram
 from xdpctl.datapath.rulesets import CountedRuleset
-from xdpctl.datapath.slots import read_stored
+from xdpctl.datapath.slots import rule_names
 from xdpctl.replay.driver import LENGTH_MAX, LENGTH_MIN, Judged
 
 TOO_SHORT = f"under {LENGTH_MIN} bytes"
@@ -70,16 +70,7 @@ class Wording:
     def __init__(self, running: RunningProgram) -> None:
         """Raises NotStored, BpfError."""
         names = running.names
-        stored = read_stored(running)
-        rules = (
-            {}
-            if stored is None
-            else {
-                slot: str(rule["name"])
-                for slot, rule in zip(stored.slots, stored.rules, strict=True)
-            }
-        )
-        self._rules = rules
+        self._rules = rule_names(running)
         self._verdicts, self._protocols = names.verdicts, names.protocols
         self._reasons = dict(enumerate(names.drop_reasons))
         self._malformed = dict(enumerate(names.malformed))
