@@ -36,7 +36,7 @@ class _Result(NamedTuple):
     short_help="Write packets with their verdicts to a file.",
     examples=(
         "xdpctl capture eth0 -w dropped.pcapng --verdict drop --seconds 10",
-        "xdpctl capture eth0 -w - --proto udp | tshark -r - -T fields -e frame.verdict.ebpf_xdp",
+        "xdpctl capture eth0 -w dns.pcapng --proto udp --dport 53 --limit 1000",
     ),
 )
 @interface_argument()

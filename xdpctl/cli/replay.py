@@ -34,7 +34,7 @@ _NAMES_SHOWN = 10
     short_help="Say what a ruleset would have done to a capture.",
     examples=(
         "xdpctl replay night.pcap --rules edge.yaml",
-        "tcpdump -w - -c 1000 | xdpctl replay - --on eth0",
+        "xdpctl replay - --on eth0           what tcpdump -w - pipes into it",
     ),
 )
 @click.argument("capture", metavar="CAPTURE", type=click.Path(allow_dash=True))
