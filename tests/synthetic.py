@@ -28,6 +28,7 @@ def reading(
     interface: str = "eth0",
     attached: int = 1,
     in_all: Mapping[Table, int] | None = None,
+    one_in: int | None = None,
 ) -> Reading:
     return Reading(
         interface,
@@ -37,6 +38,7 @@ def reading(
         Tally(*total),
         {table: tuple(each) for table, each in (rows or {}).items()},
         in_all or {},
+        one_in,
     )
 
 

@@ -19,6 +19,7 @@ from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_json
 from tests.lab.private_labs import until
 from tests.lab.test_bans import packet
 from tests.packets import IPV4, TCP, UDP, eth, ipv4
+from xdpctl.datapath.program import RunningProgram
 from xdpctl.observe.live import LiveInterfaces
 from xdpctl.observe.monitor import Monitor
 from xdpctl.observe.reading import Table
@@ -262,6 +263,39 @@ def test_told_to_end_it_gives_the_terminal_back(
         assert not any("protocol" in line for line in screen.lines)
 
 
+def active_readers(attached: Attached) -> int:
+    """The bits of those who sample."""
+    (status,) = xdpctl_json(attached.right, "status")
+    with RunningProgram(status["program_id"]) as program:
+        return program.map("sampling")[0].active & 0xFF
+
+
+def test_who_sends_most_is_sampled_banned_and_not_sampled_when_it_has_gone(
+    attached: Attached, tmp_path: Path
+) -> None:
+    with terminal(attached.right, tmp_path, "eth0", "--interval", "0.2") as screen:
+        screen.see("1 protocol")
+        assert active_readers(attached) == 1
+        frames = [packet("198.51.100.1")] * 60 + [packet("2001:db8::9")] * 20 + [UDP_FRAME] * 20
+        attached.left.send("eth0", frames)
+        screen.press("8")
+        screen.see(r"^> 198\.51\.100\.1 .* 60 ")
+        screen.see(r"^  2001:db8::9 .* 20 ")
+        screen.press("8")
+        screen.see("8 destination")
+        screen.press("8")
+        screen.see("^[> ] udp/")
+        screen.press("8")
+        screen.see("^> 198")
+        screen.press("a")
+        screen.see("xdpctl ban eth0 198.51.100.1 --for 10m ")
+        screen.press("y")
+        until(lambda: bool(xdpctl_json(attached.right, "bans", "eth0")))
+        screen.press("q")
+        screen.see("^ended with 0")
+    assert active_readers(attached) == 0
+
+
 def test_killed_it_leaves_counting_as_it_was(attached: Attached, tmp_path: Path) -> None:
     with terminal(attached.right, tmp_path, "eth0") as screen:
         screen.see("1 protocol")
@@ -271,6 +305,12 @@ def test_killed_it_leaves_counting_as_it_was(attached: Attached, tmp_path: Path)
         attached.left.send("eth0", [UDP_FRAME] * 5)
         (after,) = xdpctl_json(attached.right, "status")
     assert after == before[0] | {"packets": 5, "bytes": 5 * len(UDP_FRAME)}
+
+    def is_off() -> bool:
+        attached.left.send("eth0", [UDP_FRAME] * 2)  # who looks is the data plane, at a packet
+        return not active_readers(attached)
+
+    until(is_off)
 
 
 def test_interface_that_goes_is_waited_for(pair: Pair, tmp_path: Path) -> None:

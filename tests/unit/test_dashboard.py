@@ -28,6 +28,7 @@ from xdpctl.datapath.counters import Tally
 from xdpctl.observe.history import Line
 from xdpctl.observe.monitor import Monitor
 from xdpctl.observe.reading import Reading, Row, Table
+from xdpctl.observe.talker_counts import Estimate
 
 FRAMES = Path(__file__).parent / "frames"
 NOON = datetime(2026, 1, 1, 12)
@@ -75,8 +76,14 @@ def at(second: int, interface: str = "eth0") -> Reading:
         ],
         Table.SIZES: [Row("64 - 127", n, None)],
         Table.CPUS: [Row("cpu 0", tcp, tcp * SIZE), Row("cpu 1", n - tcp, (n - tcp) * SIZE)],
+        Table.SOURCES: [
+            Row("198.51.100.1", tcp, tcp * SIZE, Estimate(12.0)),
+            Row("2001:db8::1", udp, udp * SIZE, Estimate(1234.0)),
+        ],
+        Table.DESTINATIONS: [Row("192.0.2.80", n, n * SIZE, Estimate(0.0))],
+        Table.PORTS: [Row("udp/53", udp, udp * SIZE, Estimate(30.0))],
     }
-    return reading(second, rows, total=(n, n * SIZE), interface=interface)
+    return reading(second, rows, total=(n, n * SIZE), interface=interface, one_in=26)
 
 
 class Seen:
@@ -137,6 +144,28 @@ def test_screen_reads_as_the_stored_one(width: int, height: int) -> None:
         assert "\n".join(seen.lines) == expected.rstrip("\n")
 
     drive(body, (width, height))
+
+
+def test_who_sends_most_takes_turns_with_who_gets_most_and_ports() -> None:
+    async def body(seen: Seen) -> None:
+        await seen.sample()
+        await seen.press("8")
+        assert "8 source, 1 in 26 " in seen.lines[8]
+        assert seen.row("2001:db8::1  ± 1.23 k ").split()[4] == "150"  # half of 300 packets
+        await seen.press("8")
+        assert "8 destination, 1 in 26 " in seen.lines[8]
+        assert seen.cursor() == "192.0.2.80"
+        assert seen.row("192.0.2.80").split()[2] == "300", "no error, none is told"
+        await seen.press("8")
+        assert seen.row("udp/53  ± 30 ")
+        await seen.press("8")
+        assert seen.row("198.51.100.1  ± 12 ")
+        await seen.press("1")
+        assert seen.row("tcp")
+        await seen.press("8")
+        assert seen.row("198.51.100.1"), "another table in between does not count"
+
+    drive(body)
 
 
 def test_totals_and_rates_are_those_of_the_source() -> None:
@@ -449,6 +478,23 @@ def test_ban_is_ended_after_the_very_command_was_shown_and_set_again(commands: l
 def test_what_is_an_address_can_be_banned(key: str, command: str) -> None:
     line = Line(key, 1, 60, None, (), present=False)
     assert actions.propose(Table.BANS, line, "eth0").command == command
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "command"),
+    [
+        (Table.SOURCES, "2001:db8::1", "xdpctl ban eth0 2001:db8::1 --for 10m"),
+        (Table.SOURCES, "arp", ""),
+        (Table.DESTINATIONS, "192.0.2.1", "xdpctl rule add eth0 drop --dst 192.0.2.1"),
+        (Table.DESTINATIONS, "malformed", ""),
+        (Table.PORTS, "udp/53", "xdpctl rule add eth0 drop --proto udp --dport 53"),
+        (Table.PORTS, "esp", "xdpctl rule add eth0 drop --proto esp"),
+        (Table.PORTS, "malformed", ""),
+    ],
+)
+def test_who_sends_most_can_be_banned_or_dropped(table: Table, key: str, command: str) -> None:
+    line = Line(key, 1, 60, None, (), present=True, about=Estimate(1.0))
+    assert actions.propose(table, line, "eth0").command == command
 
 
 def test_what_a_limit_drops_is_no_rule_that_could_be_deleted(commands: list[str]) -> None:

@@ -14,7 +14,8 @@ from xdpctl.datapath.snapshot import Snapshot
 from xdpctl.observe.history import ENDED_MAX, ROW_TICKS, TOTAL_TICKS
 from xdpctl.observe.monitor import SUM, Monitor, busiest_to_mean
 from xdpctl.observe.rates import Rate
-from xdpctl.observe.reading import Row, Table, reading_of
+from xdpctl.observe.reading import Reading, Row, Table, reading_of
+from xdpctl.observe.talker_counts import Estimate
 from xdpctl.pylibbpf.xdp import Mode
 from xdpctl.rules.stored import StoredRuleset
 
@@ -218,6 +219,18 @@ def test_ratio_of_the_busiest_cpu_to_the_mean(counts, ratio) -> None:
     assert busiest_to_mean(made.lines("eth0", Table.CPUS)) == ratio
 
 
+def test_errors_of_independent_estimates_add_up_as_variances() -> None:
+    def of(error: float) -> Reading:
+        row = Row("192.0.2.1", 10, 600, Estimate(error))
+        return reading(0, {Table.SOURCES: [row]}, one_in=10)
+
+    made = Monitor(Clockwork(eth0=[of(3.0)], eth1=[of(4.0)._replace(one_in=99)]))
+    made.tick()
+    assert [each.about for each in made.lines("eth0", Table.SOURCES)] == [Estimate(3.0)]
+    assert [each.about for each in made.lines(SUM, Table.SOURCES)] == [Estimate(5.0)]
+    assert [made.one_in(each) for each in made.scopes] == [99, 10, 99]
+
+
 def test_tables_of_a_snapshot_have_its_rows_and_the_rules_and_cpus_online() -> None:
     names = RowNames(
         ("icmp", "tcp", "udp"),
@@ -248,7 +261,7 @@ def test_tables_of_a_snapshot_have_its_rows_and_the_rules_and_cpus_online() -> N
     assert made.in_all == {Table.BANS: 3}
     assert reading_of(snapshot, counts, BanCounts((banned,), 1), [0, 1]).in_all == {}
     assert (made.total, made.state, made.monotonic_ns) == ((7, 620), "driver mode", 5 * SECOND_NS)
-    found = {table: [each[:3] for each in rows] for table, rows in made.tables.items()}
+    found = {table: [each[:3] for each in rows] for table, rows in made.tables.items() if rows}
     assert found == {
         Table.PROTOCOLS: [("tcp", 5, 500), ("udp", 2, 120)],
         Table.VERDICTS: [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from xdpctl.protocols import protocol_name
@@ -23,8 +22,8 @@ def fields_of(packet: Packet) -> dict[str, Any]:
         "dst_mac": _mac(packet.dst_mac),
         "vlan": "none" if packet.untagged else packet.vlan,
         "ethertype": _ethertype(packet.ethertype),
-        "src": _address(packet.src),
-        "dst": _address(packet.dst),
+        "src": _text(packet.src),
+        "dst": _text(packet.dst),
         "ttl": packet.ttl,
         "dscp": packet.dscp,
         "proto": None if packet.proto is None else protocol_name(packet.proto),
@@ -44,7 +43,7 @@ def line_of(packet: Packet) -> str:
     if packet.vlan is not None:
         parts.append(f"vlan {packet.vlan}")
     if packet.src is not None and packet.dst is not None:
-        parts.append(f"{end_text(packet.src, packet.sport)} > {end_text(packet.dst, packet.dport)}")
+        parts.append(f"{packet.src.with_port(packet.sport)} > {packet.dst.with_port(packet.dport)}")
     else:
         parts.append(f"{_mac(packet.src_mac) or '?'} > {_mac(packet.dst_mac) or '?'}")
     if packet.proto is not None:
@@ -74,21 +73,8 @@ def flags_text(flags: int) -> str:
     return ",".join(name for bit, name in _FLAG_NAMES.items() if flags & bit) or "0"
 
 
-def address_text(address: Address) -> str:
-    is_ipv4 = address.version == 4  # noqa: PLR2004
-    return str(IPv4Address(address.number) if is_ipv4 else IPv6Address(address.number))
-
-
-def _address(address: Address | None) -> str | None:
-    return None if address is None else address_text(address)
-
-
-def end_text(address: Address, port: int | None) -> str:
-    """An address with its port, as RFC 3986 and RFC 5952, 6 write them."""
-    text = address_text(address)
-    if port is None:
-        return text
-    return f"{text}:{port}" if address.version == 4 else f"[{text}]:{port}"  # noqa: PLR2004
+def _text(address: Address | None) -> str | None:
+    return None if address is None else str(address)
 
 
 def _mac(number: int | None) -> str | None:

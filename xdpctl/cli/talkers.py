@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from xdpctl.cli.documents import Document
-from xdpctl.cli.packet_text import address_text, end_text
 from xdpctl.cli.text import count, counted, duration, printable, rate
-from xdpctl.observe.talkers import By, Key, Talker
+from xdpctl.observe.talkers import By, Key, Talker, key_text
 from xdpctl.observe.top import TopInterval
 from xdpctl.rules.frame import Address
 
@@ -34,20 +33,6 @@ def key_fields(key: Key, by: By) -> dict[str, Any]:
             return {"proto": key[0], "dport": key[1]}
         case By.RULE:
             return {"rule": key[0], "reason": key[1]}
-
-
-def key_text(key: Key, by: By) -> str:
-    """A key on a line."""
-    match by, key:
-        case By.FLOW, (Address() as src, Address() as dst, proto, sport, dport):
-            return f"{end_text(src, _port(sport))} > {end_text(dst, _port(dport))} {proto}"
-        case By.FLOW, _:
-            return str(key[2])
-        case By.PORT, (proto, port):
-            return str(proto) if port is None else f"{proto}/{port}"
-        case By.RULE, (rule, reason):
-            return str(rule) if rule is not None else f"({reason or 'default'})"
-    return _address(key[0]) or str(key[0])
 
 
 def document_of(talker: Talker, by: By) -> Document:
@@ -90,8 +75,4 @@ def print_top(interval: TopInterval, *, by: By, redraw: bool) -> None:
 
 def _address(value: object) -> str | None:
     """None for what stands where an address is not."""
-    return address_text(value) if isinstance(value, Address) else None
-
-
-def _port(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return str(value) if isinstance(value, Address) else None

@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from xdpctl.datapath.ban_entries import Ban
 from xdpctl.observe.rates import Rate
-from xdpctl.observe.reading import Reading, Row, RuleFields, Table
+from xdpctl.observe.reading import About, Reading, Row, Table
 
 TOTAL_TICKS = 300
 """How many intervals the graph of all packets goes back."""
@@ -35,7 +34,7 @@ class Line(NamedTuple):
         history: rates of the last intervals, as it goes on; the latest at the end, None in gaps.
         present: whether it is still there; what has ended keeps its last counts.
         place: where it stood among the others when last seen.
-        about: of a rule or a ban that itself, as it was last.
+        about: as of the row, when it was last seen.
     """
 
     key: str
@@ -45,7 +44,7 @@ class Line(NamedTuple):
     history: Collection[Rate | None]
     present: bool
     place: int = 0
-    about: RuleFields | Ban | None = None
+    about: About = None
 
     @property
     def rates(self) -> tuple[Rate | None, ...]:
@@ -116,6 +115,7 @@ class Board:
         present: whether it could be read at last.
         total: of all packets.
         in_all: how many rows there are, of tables of which only some are told.
+        one_in: as of a reading.
     """
 
     def __init__(self, interface: str) -> None:
@@ -124,6 +124,7 @@ class Board:
         self.present = False
         self.total = Track(interface, TOTAL_TICKS)
         self.in_all: Mapping[Table, int] = {}
+        self.one_in: int | None = None
         self._tables: dict[Table, dict[str, Track]] = {table: {} for table in Table}
         self._attached_at_ns = 0
         self._last_ns: int | None = None
@@ -132,7 +133,7 @@ class Board:
         """Takes the next reading."""
         self.interface, self.state = reading.interface, reading.state
         self.present = reading.total is not None
-        self.in_all = dict(reading.in_all)
+        self.in_all, self.one_in = dict(reading.in_all), reading.one_in
         if reading.total is None:
             self._last_ns = None  # what came in meanwhile has no rate
             self.total.miss()

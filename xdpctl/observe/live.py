@@ -15,6 +15,7 @@ from xdpctl.datapath.rule_counts import RuleCounts, RuleReader
 from xdpctl.datapath.snapshot import Reader, Snapshot
 from xdpctl.errors import KernelRefused, NoSuchInterface, NotAttached, XdpctlError
 from xdpctl.observe.reading import Reading, absent, reading_of
+from xdpctl.observe.talker_counts import TalkerCounter, TalkerCounts, counter_of
 from xdpctl.pylibbpf.fd import Owner
 from xdpctl.rules.stored import NotStored
 
@@ -36,6 +37,7 @@ class LiveInterface(Owner):
         self._reader: Reader | None = None
         self._rules: tuple[RunningProgram, RuleReader] | None = None
         self._bans: tuple[RunningProgram, BanReader] | None = None
+        self._talkers: TalkerCounter | None = None
 
     def take(self) -> Taken:
         """Raises NoSuchInterface, NotAttached, MissingPrivilege, KernelRefused, NotStored."""
@@ -79,7 +81,17 @@ class LiveInterface(Owner):
         except NotOursError as error:
             raise KernelRefused(f"{self.name}: its {what} cannot be read: {error}") from None
 
+    def take_talkers(self, snapshot: Snapshot) -> TalkerCounts | None:
+        """Who sends most; None where nobody can say. Raises NoSuchInterface, NotAttached,
+        MissingPrivilege, KernelRefused."""
+        if self._talkers is None:
+            self._talkers = counter_of(snapshot)
+        return None if self._talkers is None else self._talkers.count(snapshot)
+
     def close(self) -> None:
+        talkers, self._talkers = self._talkers, None
+        if talkers is not None:
+            talkers.close()
         self._rules = self._bans = None
         reader, self._reader = self._reader, None
         if reader is not None:
@@ -134,9 +146,10 @@ class LiveInterfaces(Owner):
             return absent(name, time.monotonic_ns(), _state_of(taken))
         try:
             bans = self._interfaces[name].take_bans()
-        except KernelRefused as error:
+            talkers = self._interfaces[name].take_talkers(taken.snapshot)
+        except (KernelRefused, NoSuchInterface, NotAttached) as error:
             return self._reading(name, error, cpus)
-        return reading_of(taken.snapshot, taken.rules, bans, cpus)
+        return reading_of(taken.snapshot, taken.rules, bans, cpus, talkers)
 
     def close(self) -> None:
         for interface in self._interfaces.values():

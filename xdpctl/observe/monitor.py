@@ -6,11 +6,13 @@ import copy
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
+from math import hypot
 from typing import Protocol
 
 from xdpctl.observe.history import TOTAL_TICKS, Board, Line
 from xdpctl.observe.rates import Rate
-from xdpctl.observe.reading import Reading, Table
+from xdpctl.observe.reading import About, Reading, Table
+from xdpctl.observe.talker_counts import Estimate
 
 SUM = "all"
 """What the interfaces together are called."""
@@ -102,6 +104,12 @@ class Monitor:
             for board in boards
         )
 
+    def one_in(self, scope: str) -> int | None:
+        """Of how many packets one was looked at, for who sends most; None where nobody knows. In a
+        sum the most."""
+        known = [board.one_in for board in self._chosen(scope) if board.one_in is not None]
+        return max(known, default=None)
+
     def interfaces(self) -> list[Line]:
         """A row for each scope."""
         return [
@@ -145,8 +153,15 @@ def _sum(key: str, lines: Sequence[Line]) -> Line:
         tuple(_sum_of_rates(column) for column in columns)[::-1],
         any(line.present for line in lines),
         min(line.place for line in lines),
-        next((line.about for line in lines if line.about is not None), None),
+        _about(lines),
     )
+
+
+def _about(lines: Sequence[Line]) -> About:
+    """Of independent estimates the variances add up."""
+    known = [line.about for line in lines if line.about is not None]
+    errors = [each.error for each in known if isinstance(each, Estimate)]
+    return Estimate(hypot(*errors)) if errors else next(iter(known), None)
 
 
 def _sum_of_rates(rates: Iterable[Rate | None]) -> Rate | None:

@@ -16,6 +16,8 @@ from xdpctl.datapath.ban_entries import Ban
 from xdpctl.datapath.counters import Counters, RowNames, SizeRange, Tally
 from xdpctl.datapath.rule_counts import RuleCounts
 from xdpctl.datapath.snapshot import Snapshot
+from xdpctl.observe.talker_counts import CountedTalker, Estimate, TalkerCounts
+from xdpctl.observe.talkers import By
 
 DEFAULT_KEY = "(default)"  # no rule can be called that
 _MALFORMED = "malformed: "
@@ -23,6 +25,8 @@ _OVER = ": over the rate"  # behind a rule's name, which has no such characters
 
 RuleFields = Mapping[str, Any]
 """A rule, as in the file."""
+
+About = RuleFields | Ban | Estimate | None
 
 
 class Table(Enum):
@@ -34,6 +38,12 @@ class Table(Enum):
     BANS = "ban"
     SIZES = "size in bytes"
     CPUS = "cpu"
+    SOURCES = "source"
+    DESTINATIONS = "destination"
+    PORTS = "port"
+
+
+_TALKERS = {By.SRC: Table.SOURCES, By.DST: Table.DESTINATIONS, By.PORT: Table.PORTS}
 
 
 class Row(NamedTuple):
@@ -42,13 +52,13 @@ class Row(NamedTuple):
     Attributes:
         key: its name, which tells it from the others of its table.
         packets, bytes: since the counter began; bytes are None where only packets are counted.
-        about: of a rule or a ban that itself.
+        about: of a rule or a ban that itself, of what is estimated by how much.
     """
 
     key: str
     packets: int
     bytes: int | None
-    about: RuleFields | Ban | None = None
+    about: About = None
 
 
 class Reading(NamedTuple):
@@ -62,6 +72,7 @@ class Reading(NamedTuple):
         total: all packets; None where there is nothing to be read.
         tables: the rows in their natural order; empty where there is nothing to be read.
         in_all: how many rows there are, of tables that have too many for all to be told.
+        one_in: of so many packets one was looked at, for the tables of who sends most.
     """
 
     interface: str
@@ -71,6 +82,7 @@ class Reading(NamedTuple):
     total: Tally | None
     tables: Mapping[Table, tuple[Row, ...]]
     in_all: Mapping[Table, int] = MappingProxyType({})
+    one_in: int | None = None
 
 
 def absent(interface: str, monotonic_ns: int, state: str) -> Reading:
@@ -79,10 +91,16 @@ def absent(interface: str, monotonic_ns: int, state: str) -> Reading:
 
 
 def reading_of(
-    snapshot: Snapshot, rules: RuleCounts | None, bans: BanCounts, cpus: Iterable[int]
+    snapshot: Snapshot,
+    rules: RuleCounts | None,
+    bans: BanCounts,
+    cpus: Iterable[int],
+    talkers: TalkerCounts | None = None,
 ) -> Reading:
     """The tables of a snapshot; `cpus` are those that are online."""
-    all_bans = {Table.BANS: bans.in_force} if bans.in_force > len(bans.bans) else {}
+    in_all = {Table.BANS: bans.in_force} if bans.in_force > len(bans.bans) else {}
+    if talkers is not None:
+        in_all |= {table: talkers.known[by] for by, table in _TALKERS.items()}
     names, total = snapshot.names, snapshot.total
     return Reading(
         snapshot.interface.name,
@@ -105,9 +123,21 @@ def reading_of(
                 if packets
             ),
             Table.CPUS: tuple(_cpus(snapshot.per_cpu, frozenset(cpus))),
+            **{
+                table: tuple(Row(each.name, *each.counted, each.estimate) for each in of_table)
+                for table, of_table in _tables_of(talkers)
+            },
         },
-        all_bans,
+        in_all,
+        None if talkers is None else talkers.one_in,
     )
+
+
+def _tables_of(
+    talkers: TalkerCounts | None,
+) -> Iterable[tuple[Table, tuple[CountedTalker, ...]]]:
+    for by, table in _TALKERS.items():
+        yield table, () if talkers is None else talkers.talkers[by]
 
 
 def size_key(size: SizeRange) -> str:

@@ -13,11 +13,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
 from enum import StrEnum
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.sampling import Sample
-from xdpctl.rules.frame import Packet, parse
+from xdpctl.rules.frame import Address, Packet, parse
 
 _CONFIDENCE = 1.96  # standard errors: 95 %
 
@@ -36,6 +36,14 @@ Key = tuple[Hashable, ...]
 """Of `src` and `dst`: the address, or the protocol of what has none. Of `flow`: both addresses,
 protocol and both ports, each None where there is none. Of `port`: protocol and destination port.
 Of `rule`: the rule's name and the reason for a drop, either None."""
+
+
+LookedAt = tuple[Sample, Packet]
+
+
+def look_at(samples: Iterable[Sample]) -> list[LookedAt]:
+    """Samples with what they say."""
+    return [(each, parse(each.data)) for each in samples]
 
 
 class Talker(NamedTuple):
@@ -85,12 +93,12 @@ class Talkers:
         self._key_of = _KEYS[by]
         self._intervals: deque[_Interval] = deque(maxlen=intervals)
 
-    def add(self, samples: Iterable[Sample], total: Tally, seconds: float) -> None:
+    def add(self, looked_at: Iterable[LookedAt], total: Tally, seconds: float) -> None:
         """What came in an interval: some packets, and how many there were in all."""
         packets: Counter[Key] = Counter()
         octets: Counter[Key] = Counter()
-        for sample in samples:
-            key = self._key_of(sample)
+        for sample, packet in looked_at:
+            key = self._key_of(sample, packet)
             packets[key] += 1
             octets[key] += sample.length
         self._intervals.append(_Interval(seconds, total, packets.total(), packets, octets))
@@ -132,30 +140,39 @@ class Talkers:
         )
 
 
+def key_text(key: Key, by: By) -> str:
+    """A key on a line."""
+    match by, key:
+        case By.FLOW, (Address() as src, Address() as dst, proto, sport, dport):
+            return f"{src.with_port(_port(sport))} > {dst.with_port(_port(dport))} {proto}"
+        case By.FLOW, _:
+            return str(key[2])
+        case By.PORT, (proto, port):
+            return str(proto) if port is None else f"{proto}/{port}"
+        case By.RULE, (rule, reason):
+            return str(rule) if rule is not None else f"({reason or 'default'})"
+    return str(key[0])
+
+
+def _port(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
 def one_in_for(packets_per_second: float, wanted_per_second: float, most: int) -> int:
     """Of how many packets one is to be taken, so that about so many a second come."""
     return max(1, min(most, round(packets_per_second / wanted_per_second)))
 
 
-def _address_key(sample: Sample, which: str) -> Key:
-    address = getattr(parse(sample.data), which)
-    return (sample.protocol,) if address is None else (address,)
+def _of_address(protocol: str, address: Address | None) -> Key:
+    return (protocol,) if address is None else (address,)
 
 
-def _flow_key(sample: Sample) -> Key:
-    packet: Packet = parse(sample.data)
-    protocol = sample.protocol
-    return (packet.src, packet.dst, protocol, packet.sport, packet.dport)
-
-
-def _port_key(sample: Sample) -> Key:
-    return (sample.protocol, parse(sample.data).dport)
-
-
-_KEYS: dict[By, Callable[[Sample], Any]] = {
-    By.SRC: lambda sample: _address_key(sample, "src"),
-    By.DST: lambda sample: _address_key(sample, "dst"),
-    By.FLOW: _flow_key,
-    By.PORT: _port_key,
-    By.RULE: lambda sample: (sample.rule, sample.reason),
-}
+_KEYS: dict[By, Callable[[Sample, Packet], Key]] = {
+    By.SRC: lambda sample, packet: _of_address(sample.protocol, packet.src),
+    By.DST: lambda sample, packet: _of_address(sample.protocol, packet.dst),
+    By.FLOW: lambda sample, packet: (
+        packet.src, packet.dst, sample.protocol, packet.sport, packet.dport,
+    ),
+    By.PORT: lambda sample, packet: (sample.protocol, packet.dport),
+    By.RULE: lambda sample, _: (sample.rule, sample.reason),
+}  # fmt: skip

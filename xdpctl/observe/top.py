@@ -11,7 +11,7 @@ from xdpctl.datapath.sampling import ONE_IN_MAX, Sample, Wanted
 from xdpctl.datapath.snapshot import Reader, Snapshot
 from xdpctl.observe.packets import PacketSource
 from xdpctl.observe.rates import Interval, successive
-from xdpctl.observe.talkers import By, Ranking, Talkers, one_in_for
+from xdpctl.observe.talkers import By, Ranking, Talkers, look_at, one_in_for
 
 SAMPLES_PER_SECOND = 2000.0
 """What is aimed at where nobody says how many packets to take: one hundredth of a CPU."""
@@ -83,7 +83,7 @@ def top(
 
             for earlier, later in successive(take, collect, count):
                 interval = Interval.between(earlier, later)
-                talkers.add(found, interval.counters.total, interval.seconds)
+                talkers.add(look_at(found), interval.counters.total, interval.seconds)
                 found.clear()
                 yield TopInterval(later, talkers.ranking(rows), source.one_in, source.lost)
                 if one_in is None:

@@ -15,6 +15,7 @@ short frames.  What a field is absent from has None for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 LENGTH_MAX = 65535  # what is longer counts as that long
@@ -36,6 +37,16 @@ PORTS_BYTES, TYPE_AND_CODE_BYTES, FLAGS_AT = 4, 2, 13
 class Address(NamedTuple):
     version: int
     number: int
+
+    def __str__(self) -> str:
+        of_ipv4 = self.version == 4  # noqa: PLR2004
+        return str(IPv4Address(self.number) if of_ipv4 else IPv6Address(self.number))
+
+    def with_port(self, port: int | None) -> str:
+        """As RFC 3986 and RFC 5952, 6 write them; without one the address alone."""
+        if port is None:
+            return str(self)
+        return f"{self}:{port}" if self.version == 4 else f"[{self}]:{port}"  # noqa: PLR2004
 
 
 @dataclass(slots=True)

@@ -39,7 +39,9 @@ def propose(table: Table | None, line: Line | None, interface: str | None) -> Pr
     """What to do about a row of an interface; None is no interface in particular."""
     proposal_of = _PROPOSALS.get(table) if table is not None else None
     if line is None or proposal_of is None:
-        return Proposal("", "choose a protocol to drop, a rule to delete, or a ban to end")
+        return Proposal(
+            "", "choose a protocol or port to drop, a rule to delete, a source to ban or unban"
+        )
     if interface is None:
         return Proposal("", f"{SUM} are several interfaces: choose one with left or right")
     if interface.startswith("-"):
@@ -83,10 +85,30 @@ def _ban(line: Line, interface: str) -> Proposal:
     return Proposal(command, f"Ban {prefix} on {printable(interface)} for {_BANNED_FOR}?")
 
 
+def _drop_destination(line: Line, interface: str) -> Proposal:
+    try:
+        prefix = parse_ban(line.key)
+    except BadValue:
+        return Proposal("", f"{printable(line.key)}: no address")
+    command = command_line("rule", "add", interface, "drop", "--dst", line.key)
+    return Proposal(command, f"Drop what goes to {prefix} on {printable(interface)}?")
+
+
+def _drop_port(line: Line, interface: str) -> Proposal:
+    protocol, _, port = line.key.partition("/")
+    if not port:
+        return _drop(line, interface)
+    command = command_line("rule", "add", interface, "drop", "--proto", protocol, "--dport", port)
+    return Proposal(command, f"Drop {line.key} on {printable(interface)}?")
+
+
 _PROPOSALS: dict[Table, Callable[[Line, str], Proposal]] = {
     Table.PROTOCOLS: _drop,
     Table.RULES: _delete,
     Table.BANS: _unban,
+    Table.SOURCES: _ban,
+    Table.DESTINATIONS: _drop_destination,
+    Table.PORTS: _drop_port,
 }
 
 

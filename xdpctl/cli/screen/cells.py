@@ -13,6 +13,7 @@ from xdpctl.cli.text import Unit, count, duration, printable, rate, si
 from xdpctl.datapath.ban_entries import Ban
 from xdpctl.observe.history import ROW_TICKS, Line
 from xdpctl.observe.rates import Rate
+from xdpctl.observe.talker_counts import Estimate
 
 CURSOR, ENDED = ">", "x"
 
@@ -101,7 +102,7 @@ def total_text(number: float | None, shown: Shown) -> str:
 
 def note_of(line: Line) -> str:
     """What a rule does with which packets; how long a ban has to go, where it is not for ever, and
-    its tag; of other rows nothing."""
+    its tag; by how many packets/s an estimate may be off; of other rows nothing."""
     if line.about is None:
         return ""
     if isinstance(line.about, Ban):
@@ -109,6 +110,8 @@ def note_of(line: Line) -> str:
         # Roughly: a line that reads otherwise each second is sent each second.
         time_left = "" if left is None else duration(left // 10**9)
         return ", ".join(filter(None, (time_left, line.about.tag)))
+    if isinstance(line.about, Estimate):
+        return f"± {rate(line.about.error)}" if line.about.error else ""
     said = {key: value for key, value in line.about.items() if key not in ("name", "action")}
     return f"{line.about['action']} {rule_text(said)}".rstrip()
 

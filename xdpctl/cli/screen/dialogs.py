@@ -22,6 +22,7 @@ from xdpctl.observe.history import ROW_TICKS, Line
 
 KEYS = (
     (f"1 to {len(VIEWS)}  tab", "another table; where all are there, the one with the keys"),
+    ("8 again", "who sends most: sources, destinations, ports"),
     ("left  right", "another interface, or all together"),
     ("up  down", "move the cursor; also page up, page down, home, end"),
     ("enter", "all about the row; of an interface: look at that one"),
@@ -32,7 +33,7 @@ KEYS = (
     ("u", "packets, bits or bytes"),
     ("i", "totals in full, or with k, M, G"),
     ("z", "totals from now on; the counters stay as they are"),
-    ("a", "drop the protocol, delete the rule, end the ban; asks first"),
+    ("a", "ban the source, drop the protocol or port, delete the rule, ...; asks first"),
     ("q", "leave"),
 )
 

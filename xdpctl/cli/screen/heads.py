@@ -21,15 +21,24 @@ class View(NamedTuple):
         table: None for the interfaces themselves.
         in_order: its rows have an order of their own, which new ones enter into; otherwise they
             come at the end, where they move no others.
+        others: tables that take turns with this one.
     """
 
     name: str
     table: Table | None
     in_order: bool = False
+    others: tuple[Table, ...] = ()
 
     @property
     def title(self) -> str:
         return "interface" if self.table is None else self.table.value
+
+    @property
+    def following(self) -> View:
+        """With the next one of those that take turns."""
+        if self.table is None or not self.others:
+            return self
+        return self._replace(table=self.others[0], others=(*self.others[1:], self.table))
 
 
 VIEWS = (
@@ -40,6 +49,7 @@ VIEWS = (
     View("sizes", Table.SIZES, in_order=True),
     View("cpus", Table.CPUS, in_order=True),
     View("interfaces", None),
+    View("top", Table.SOURCES, others=(Table.DESTINATIONS, Table.PORTS)),
 )
 
 
@@ -72,14 +82,16 @@ def lines_of(view: View, monitor: Monitor, scope: str) -> list[Line]:
     return monitor.interfaces() if view.table is None else monitor.lines(scope, view.table)
 
 
-def title_of(view: View, lines: Sequence[Line]) -> str:
-    """What the names of a table are, by the key that chooses it."""
-    title = f"{VIEWS.index(view) + 1} {view.title}"
+def title_of(view: View, lines: Sequence[Line], one_in: int | None) -> str:
+    """What the names of a table are, and of how many packets one was looked at if not all were."""
+    title = view.title
     if view.table is Table.CPUS:
         ratio = busiest_to_mean(lines)
         title += "" if ratio is None else f", busiest/mean {ratio:.2f}"
     if view.table in (Table.RULES, Table.BANS) and not lines:
         title += "  (none)"
+    if view.name == "top" and one_in is not None and one_in > 1:
+        title += f", 1 in {one_in:,}"
     return title
 
 

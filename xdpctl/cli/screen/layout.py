@@ -21,6 +21,5 @@ RowTable.-active { display: block; }
 .-high #graphs { height: 9; }
 .-wide.-high #tabs { display: none; }
 .-wide.-high Tables { layout: grid; grid-size: 2; grid-rows: 3fr 3fr 2fr 2fr; grid-gutter: 1 2; }
-.-wide.-high #interfaces { column-span: 2; }
 .-wide.-high RowTable { display: block; }
 """

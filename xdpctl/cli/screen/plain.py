@@ -22,8 +22,9 @@ def frame(monitor: Monitor, width: int) -> Iterator[str]:
         ]
         yield "   ".join(now)
         for view in VIEWS:
-            if view.table is not None:
-                yield from _table(view, monitor, scope, width)
+            for table in (view.table, *view.others):
+                if table is not None:
+                    yield from _table(view._replace(table=table), monitor, scope, width)
         yield ""
     if len(monitor.scopes) > 1:
         yield from _table(next(view for view in VIEWS if view.table is None), monitor, SUM, width)
@@ -38,7 +39,7 @@ def _table(view: View, monitor: Monitor, scope: str, width: int) -> Iterator[str
     # A sparkline of one interval says nothing: its room goes to the names.
     columns = Columns(sum(Columns.of(width)), 0)
     note_of = notes_of(view, monitor)
-    title = title_of(view, lines).split(maxsplit=1)[1]
+    title = title_of(view, lines, monitor.one_in(scope))
     in_all = view.table and monitor.in_all(scope, view.table)
     title += "" if in_all is None else f", {len(lines):,} of {in_all:,}"
     yield ""
