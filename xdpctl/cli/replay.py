@@ -34,7 +34,7 @@ _NAMES_SHOWN = 10
     short_help="Say what a ruleset would have done to a capture.",
     examples=(
         "xdpctl replay night.pcap --rules edge.yaml",
-        "xdpctl replay - --on eth0           what tcpdump -w - pipes into it",
+        "xdpctl replay night.pcap.gz --on eth0 --verdicts",
     ),
 )
 @click.argument("capture", metavar="CAPTURE", type=click.Path(allow_dash=True))
@@ -112,8 +112,9 @@ def _replay(rules: str | None, interface: str | None) -> Replay:
 
 def _run(replay: Replay, reader: CaptureReader, output: Output, write: Write | None) -> None:
     wants_verdicts = output.verdicts or write is not None
+    is_live = output.verdicts and reader.size_bytes is None
     with _progress(reader, hidden=output.verdicts) as batches:
-        for packets, judged in replay.judge(batches, records=wants_verdicts):
+        for packets, judged in replay.judge(batches, records=wants_verdicts, at_once=is_live):
             output.note(packets)
             if not wants_verdicts:
                 continue

@@ -42,6 +42,7 @@ class Output:
         """A line for each."""
         line = _json_line if self._json else _line
         sys.stdout.write("".join(map(line, verdicts)))
+        sys.stdout.flush()
 
     def summary(self, summary: Summary, reader: CaptureReader) -> None:
         for problem in reader.problems:

@@ -88,12 +88,15 @@ class Replay(Owner):
                 number += 1
                 yield wording.verdict(number, time_ns, length, judged)
 
-    def judge(self, batches: Iterable[P], *, records: bool) -> Iterator[Outcome[P]]:
+    def judge(
+        self, batches: Iterable[P], *, records: bool, at_once: bool = False
+    ) -> Iterator[Outcome[P]]:
         """The same of packets in batches, such as those of `xdpctl.captures`, as the program's own
         numbers, which `instance.wording` explains.
 
         Args:
             records: whether it is asked what became of each packet; they are counted in any case.
+            at_once: no batch waits for others to be judged with it, which takes less time.
 
         Raises as `run()`, and what `batches` raises.
         """
@@ -106,7 +109,9 @@ class Replay(Owner):
                 return
             if self._instance is None:
                 self._open(first.times_ns[0] if first.times_ns else time.time_ns())
-            yield from self.instance.judge(chain([first], batches), records=records)
+            yield from self.instance.judge(
+                chain([first], batches), records=records, at_once=at_once
+            )
         finally:
             if not keep:
                 self.close()

@@ -83,7 +83,7 @@ class Instance(Owner):
     def close(self) -> None:
         self._stack.close()
 
-    def judge(self, batches: Iterable[P], *, records: bool) -> Iterator[Outcome[P]]:
+    def judge(self, batches: Iterable[P], *, records: bool, at_once: bool) -> Iterator[Outcome[P]]:
         """Each batch in its order, once its packets are judged: that may be when more have been
         taken. Raises KernelRefused, and what `batches` raises."""
         driver, waiting, since_ns = self._driver, list[P](), time.monotonic_ns()
@@ -98,7 +98,7 @@ class Instance(Owner):
                 continue
             driver.stage(packets)
             waiting.append(packets)
-            if time.monotonic_ns() - since_ns > _PATIENCE_NS:
+            if at_once or time.monotonic_ns() - since_ns > _PATIENCE_NS:
                 yield from self._run(waiting, records=records)
                 waiting, since_ns = [], time.monotonic_ns()
         yield from self._run(waiting, records=records)
