@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -196,7 +198,6 @@ def piped() -> subprocess.Popen[bytes]:
 def test_replay_counts_what_an_interface_counts(attached: Attached, tmp_path: Path) -> None:
     """The same packets over a wire, by the rules and bans that are there."""
     text = RULES.replace("rate: 1/s, burst: 2", "rate: 1/h, burst: 3")
-    text += "  - {name: arp, action: drop, ethertype: arp}\n"
     rules = tmp_path / "edge.yaml"
     rules.write_text(text)
     attached.xdpctl("apply", "eth0", str(rules))
@@ -399,3 +400,32 @@ def test_killed_replay_leaves_nothing(edge: str) -> None:
         assert json.loads(process.stdout.readline())["number"] == 1
         process.kill()
     assert process.returncode == -signal.SIGKILL
+
+
+PAGE = (Path(__file__).parents[2] / "docs/replay.md").read_text(encoding="utf-8")
+
+
+def test_examples_of_the_page_do_what_it_says(
+    attached: Attached, edge: str, rules: str, tmp_path: Path
+) -> None:
+    (tmp_path / "night.pcap").write_bytes(Path(edge).read_bytes())
+    (tmp_path / "night.pcap.gz").write_bytes(gzip.compress(Path(edge).read_bytes()))
+    (command,) = re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    binaries = Path(sys.executable).parent
+    attached.right.run(
+        ["sh", "-ec", f"cd {tmp_path}; PATH={binaries}:$PATH; exec >/dev/null\n{command}"]
+    )
+    assert len(tshark(tmp_path / "dropped.pcapng", "frame.number")) == 4
+    assert len(tshark(tmp_path / "telnet.pcapng", "frame.number")) == 1
+    first, second = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    for code, expected in (
+        (
+            first,
+            "1 pass default None other\n2 pass default None other\n3 pass default None other\n",
+        ),
+        (second, "['pass', 'pass'] 2\n"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        assert done.stdout == expected
