@@ -17,7 +17,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 BUILD_PACKAGES := libbpf1 libbpf-dev linux-libc-dev clang llvm python3-venv
 TEST_PACKAGES := iproute2 ethtool openssh-server openssh-client tmux prometheus fail2ban clang-format tshark $(shell . /etc/os-release; \
   [ "$$ID" = ubuntu ] && echo linux-tools-common linux-tools-$$(uname -r) || echo bpftool)
-BENCH_PACKAGES := xdp-tools nftables iptables ipset
+BENCH_PACKAGES := xdp-tools nftables iptables ipset tshark
 KERNEL_PACKAGES := qemu-system-x86 busybox-static kmod debian-archive-keyring
 # clang 14 (the oldest newer one where apt has none) and the newest: as a shell says it, since apt
 # may have to be updated before it knows.

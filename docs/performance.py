@@ -43,7 +43,9 @@ machine does meets all alike. Figures are the best of all rounds unless they are
   anywhere (IPv6: in 2a00::/12), different each time. What the program does besides looking up is
   taken off.
 - **Whole processes** are timed from start to end, with the file in the page cache; xdpctl's names a
-  list of prefixes and has {rules} rules besides."""
+  list of prefixes and has {rules} rules besides.
+- **Replays** are whole processes, too, of a capture of TCP and UDP over IPv4 and IPv6 in equal
+  parts; counts only. tshark counts protocols, and takes every packet apart to the end."""
 
 _FULL_PREFIXES = 1_000_000
 

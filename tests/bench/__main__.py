@@ -21,12 +21,14 @@ from tests.bench.peers import find_peers
 from tests.bench.per_packet import FLOWS, per_packet
 from tests.bench.processes import RULES, loading, start_up
 from tests.bench.ratios import Document
+from tests.bench.replays import replays
 from tests.bench.report import as_text, figure_tables, ratios_table
 from tests.bench.timing import Costs
 
 
 class Settings(NamedTuple):
-    """How many rounds of each kind of measurement; `prefixes` of IPv4."""
+    """How many rounds of each kind of measurement; `prefixes` of IPv4, `replayed_packets` of a
+    capture."""
 
     packet_rounds: int
     live_rounds: int
@@ -34,10 +36,12 @@ class Settings(NamedTuple):
     loading_rounds: int
     start_up_rounds: int
     prefixes: int
+    replay_rounds: int
+    replayed_packets: int
 
 
-FULL = Settings(20, 10, 5, 3, 30, 1_000_000)
-QUICK = Settings(3, 2, 2, 1, 5, 100_000)
+FULL = Settings(20, 10, 5, 3, 30, 1_000_000, 3, 1_000_000)
+QUICK = Settings(3, 2, 2, 1, 5, 100_000, 2, 100_000)
 
 
 def measure(settings: Settings, folder: Path) -> Document:
@@ -72,6 +76,11 @@ def measure(settings: Settings, folder: Path) -> Document:
         folder, settings.loading_rounds, prefixes, available
     )
     document["loading_s"] = _plain(table)
+    _say("replays of a capture ...")
+    table, document["replay_peak_mib"] = replays(
+        folder, settings.replay_rounds, settings.replayed_packets, available
+    )
+    document["replay_s"] = _plain(table)
     return document
 
 

@@ -34,6 +34,7 @@ PEERS = (
     Peer("iptables-nft", "iptables", ("iptables-nft", "--version")),
     Peer("iptables-legacy", "iptables", ("iptables-legacy", "--version")),
     Peer("ipset", "ipset", ("ipset", "--version")),
+    Peer("tshark", "tshark", ("sh", "-c", "tshark --version 2>/dev/null | head -n 1")),
     # Not in Debian, and so nothing here drives it: linear.bpf.c does what it does.
     Peer("bfcli", "bpfilter", ("bfcli", "--version")),
 )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.bench.per_packet import RULE_COUNTS
 from tests.bench.processes import BAN, BAN_FILE, CLICK
+from tests.bench.replays import REPLAY, REPLAY_RULES, TSHARK
 
 Document = dict[str, Any]
 
@@ -66,6 +67,7 @@ def _wanted() -> Iterator[Wanted]:
     yield from _live()
     yield from _limits()
     yield from _of_processes()
+    yield from _of_replays()
 
 
 def _of_bans() -> Iterator[Wanted]:
@@ -173,6 +175,19 @@ def _of_processes() -> Iterator[Wanted]:
     ))  # fmt: skip
     yield Wanted("xdpctl apply, one rule changed", 0.5, True, "s", lambda d, k: (
         seconds(d, k, again)
+    ))  # fmt: skip
+
+
+def _of_replays() -> Iterator[Wanted]:
+    """The figures are for 1,000,000 packets, of which a quick run has fewer."""
+    yield Wanted("xdpctl replay of 1,000,000 packets of 100 bytes", 3, True, "s", lambda d, k: (
+        d["replay_s"][REPLAY][k]
+    ))  # fmt: skip
+    yield Wanted("peak memory of xdpctl replay", 200, True, "MB", lambda d, k: (
+        max(d["replay_peak_mib"][each] for each in (REPLAY, REPLAY_RULES)) * 1.048576
+    ))  # fmt: skip
+    yield Wanted(f"{TSHARK} to xdpctl replay", 1, False, "", lambda d, k: (
+        d["replay_s"][TSHARK][k] / d["replay_s"][REPLAY][k]
     ))  # fmt: skip
 
 

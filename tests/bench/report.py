@@ -50,6 +50,12 @@ def figure_tables(document: Document) -> Iterator[Table]:
         "xdpctl apply",
     )
     yield _process_table(
+        f"Replays of {document['settings']['replayed_packets']:,} packets of 100 bytes",
+        document["replay_s"],
+        document["replay_peak_mib"],
+        "xdpctl replay",
+    )
+    yield _process_table(
         "Short commands",
         document["start_up_s"],
         document["start_up_peak_mib"],

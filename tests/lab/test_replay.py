@@ -402,6 +402,24 @@ def test_killed_replay_leaves_nothing(edge: str) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+def test_bar_on_a_terminal_where_the_file_is_long(edge: str) -> None:
+    script = (
+        "from xdpctl.cli import replay; from xdpctl.cli.main import main\n"
+        "replay.LONG_BYTES = 100\n"
+        f"main(['replay', {edge!r}, '--json'])"
+    )
+    terminal, end = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=end, check=True
+        )
+        assert json.loads(done.stdout)["packets"] == 8
+        assert b"100%" in os.read(terminal, 1 << 16)
+    finally:
+        os.close(terminal)
+        os.close(end)
+
+
 PAGE = (Path(__file__).parents[2] / "docs/replay.md").read_text(encoding="utf-8")
 
 

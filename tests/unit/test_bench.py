@@ -19,6 +19,7 @@ from tests.bench.bans import bans_of
 from tests.bench.policies import FiveFields, Flow, hard_policy, random_policy
 from tests.bench.processes import BAN, BAN_FILE, CLICK
 from tests.bench.ratios import outcomes
+from tests.bench.replays import REPLAY, REPLAY_RULES, TSHARK
 
 RULE = FiveFields(17, (53, 53), IPv4Network("10.0.0.0/8"), IPv4Network("192.0.2.1"), (1000, 2000))
 PAIR = FiveFields(6, (80, 90), IPv4Network("10.1.2.3"))
@@ -136,12 +137,13 @@ def document() -> dict[str, Any]:
         [f"{a}, {w}" for a in ("listed", "random", "the same") for w in ("table", "trie")], 9
     )
     loads = ["xdpctl apply", "xdpctl apply, one rule changed"]
+    replayed = [REPLAY, REPLAY_RULES, TSHARK]
     starts = [CLICK, "xdpctl stats eth0 --json", BAN, BAN_FILE]
     return {
         "machine": {"date": "today", "commit": "abc", "changed": 0, "kernel": "6.18", "load": "0",
                     "cpu": "x", "cpus": 2, "clang": "clang 14", "python": "3.11"},
         "peers": [{"command": "nft", "package": "nftables", "version": None}],
-        "settings": {"packet_rounds": 3, "prefixes": 1_000_000},
+        "settings": {"packet_rounds": 3, "prefixes": 1_000_000, "replayed_packets": 1_000_000},
         "method": {"flows": 16, "frames": 1024, "rules": 100, "bans": 100_000},
         "minutes": 1.5,
         "packet_ns": costs(["minimal", *counters, *filters, *rules, *shapes, *sets], 100),
@@ -150,6 +152,7 @@ def document() -> dict[str, Any]:
         "lookups": {"9 IPv4": {"memory_mb": {"table": 1.0}, "lookup_ns": lookup},
                     "9 IPv6 lone": {"memory_mb": {"table": 1.0}, "lookup_ns": lookup}},
         "loading_s": costs(loads, 0.5), "loading_peak_mib": dict.fromkeys(loads, 100.0),
+        "replay_s": costs(replayed, 1.0), "replay_peak_mib": dict.fromkeys(replayed, 90.0),
         "start_up_s": costs(starts, 0.1), "start_up_peak_mib": dict.fromkeys(starts, 18.0),
     }  # fmt: skip
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from xdpctl.replay import Replay
 
 VERDICTS = ("pass", "drop")
-_LONG_BYTES = 64 << 20
+LONG_BYTES = 64 << 20
+"""Of a file that is worth a bar."""
 _NAMES_SHOWN = 10
 
 
@@ -161,7 +162,7 @@ def _first_interrupt_ends_the_pipe(capture: str) -> Iterator[None]:
 def _progress(reader: CaptureReader, *, hidden: bool) -> Iterator[Iterable[Batch]]:
     """The batches, with a bar on a terminal where the file is long."""
     size = reader.size_bytes or 0
-    if hidden or size < _LONG_BYTES or not sys.stderr.isatty():
+    if hidden or size < LONG_BYTES or not sys.stderr.isatty():
         yield reader
         return
     with click.progressbar(length=size, file=sys.stderr, label="replaying") as bar:
