@@ -212,7 +212,7 @@ def test_a_capture_goes_to_standard_output_but_not_to_a_terminal(
             assert process.wait(30) == 0
     assert frames_in(path) == FRAMES
     code, shown = on_a_terminal(up, "", "lab", "capture", "a", "eth0", "-w", "-")
-    assert (code, shown) == (2, "xdpctl: -: frames do not go with a terminal\r\nhint: -w FILE\r\n")
+    assert (code, shown) == (2, "xdpctl: -: packets do not go with a terminal\r\nhint: -w FILE\r\n")
     done = up.run("lab", "capture", "a", "eth0", "-w", "-", "--json")
     assert (done.returncode, done.stdout) == (2, "")
 

@@ -10,14 +10,13 @@ import click
 from xdpctl.captures.writing import CaptureWriter
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import write_json
-from xdpctl.cli.output_file import output_file, refuse_taken
+from xdpctl.cli.outputs import output_file, refuse_taken
 from xdpctl.cli.packet_options import Choice, choice_of, packet_options
 from xdpctl.cli.packet_text import why
 from xdpctl.cli.text import counted, printable
 from xdpctl.cli.watching import packets_of
 from xdpctl.datapath.interfaces import Interface, find_interface
 from xdpctl.datapath.sampling import BYTES_MAX, XDP_ACTIONS
-from xdpctl.errors import XdpctlError
 
 if TYPE_CHECKING:
     from xdpctl.datapath.sampling import Sample
@@ -64,12 +63,7 @@ def command(
     refuse_taken(path, json=json)
     found = find_interface(interface)
     choice = choice_of(found, snaplen=snaplen, **options)
-    try:
-        result = _capture(found, choice, path, quiet=json)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise XdpctlError(f"{path}: {error.strerror}") from error
+    result = _capture(found, choice, path, quiet=json)
     if json:
         write_json({"interface": found.name, "file": path} | result._asdict())
         return

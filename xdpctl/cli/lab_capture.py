@@ -12,10 +12,9 @@ from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import write_json
 from xdpctl.cli.lab_command import LabCommand
 from xdpctl.cli.lab_names import HostName
-from xdpctl.cli.output_file import output_file, refuse_taken
+from xdpctl.cli.outputs import output_file, refuse_taken
 from xdpctl.cli.text import printable
 from xdpctl.cli.watching import stop_signals
-from xdpctl.errors import XdpctlError
 from xdpctl.labnames import LabHost
 
 
@@ -54,17 +53,11 @@ def command(
     refuse_taken(path, json=json)
     with (
         contextlib.closing(Namespace(str(host), host.path)) as namespace,
-        listen(namespace, interface) as sock,
+        listen(namespace, interface) as sock,output_file(path) as file, stop_signals() as stop
     ):
-        try:
-            with output_file(path) as file, stop_signals() as stop:
-                if not json:
-                    click.echo(printable(f"recording {host}:{interface}; Ctrl-C ends it"), err=True)
-                result = record(sock, file, stop=stop.is_set, count=count, seconds=seconds)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise XdpctlError(f"{path}: {error.strerror}") from error
+        if not json:
+            click.echo(printable(f"recording {host}:{interface}; Ctrl-C ends it"), err=True)
+        result = record(sock, file, stop=stop.is_set, count=count, seconds=seconds)
     end = f", {result.lost:,} came too fast" if result.lost else ""
     end += "; the interface is gone" if result.gone else ""
     if json:

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from xdpctl.errors import WrongUsage, XdpctlError
 
+STDOUT = "-"
+
+
+def refuse_taken(path: str, *, json: bool) -> None:
+    """Raises WrongUsage where packets would go to a standard output that has another use."""
+    if path == STDOUT and (json or sys.stdout.isatty()):
+        taken = "the JSON" if json else "a terminal"
+        raise WrongUsage(f"-: packets do not go with {taken}", hint="-w FILE")
+
 
 @contextmanager
 def output_file(path: str, inputs: Iterable[str] = ()) -> Iterator[BinaryIO]:
-    """A regular file, new or in the place of what was in it. No link is followed: whoever may
-    make one in a shared directory would choose what is overwritten.
+    """A file, new or in the place of what was in it; `-` is standard output. No link is followed:
+    whoever may make one in a shared directory would choose what is overwritten.
 
     Args:
         inputs: files that must not be overwritten, since they are being read.
 
     Raises WrongUsage: it cannot be one; XdpctlError: writing fails.
     """
+    if path == STDOUT:
+        yield sys.stdout.buffer
+        return
     try:
         descriptor = _opened(path, inputs)
     except (OSError, ValueError) as error:
@@ -45,6 +58,8 @@ def _opened(path: str, inputs: Iterable[str]) -> int:
     descriptor = os.open(path, flags, 0o644)
     try:
         status = os.fstat(descriptor)
+        if stat.S_ISCHR(status.st_mode):
+            return descriptor  # such as /dev/null
         if not stat.S_ISREG(status.st_mode):
             raise OSError(None, "is not a regular file")
         if status.st_nlink > 1:
