@@ -231,15 +231,15 @@ def test_a_capture_ends_with_its_interface(labs: PrivateLabs, tmp_path: Path) ->
 def test_a_file_that_cannot_be_written_is_told(up: PrivateLabs, tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "x")
     for path, reason in (
-        (tmp_path, "Is a directory"),
-        (tmp_path / "nowhere" / "x", "No such file or directory"),
-        (tmp_path / "dangling", "No such file or directory"),
+        (tmp_path, "is a directory"),
+        (tmp_path / "nowhere" / "x", "no such file or directory"),
+        (tmp_path / "dangling", "no such file or directory"),
     ):
         done = up.run("lab", "capture", "a", "eth0", "-w", str(path))
-        assert one_line(done, 3) == f"{path}: {reason}"
+        assert one_line(done, 2) == f"{path}: {reason}"
     full = up.run("lab", "capture", "a", "eth0", "-w", "/dev/full")
     assert (full.returncode, full.stdout) == (3, "")
-    assert full.stderr.splitlines()[1:] == ["xdpctl: /dev/full: No space left on device"]
+    assert full.stderr.splitlines()[1:] == ["xdpctl: /dev/full: no space left on device"]
 
 
 def test_a_file_is_written_anew_or_through_a_link_but_not_for_a_wrong_name(

@@ -296,15 +296,18 @@ def test_packets_of_a_verdict_or_of_a_rule_are_written(
 def test_nothing_is_written_through_links_or_over_what_is_read(
     edge: str, rules: str, tmp_path: Path
 ) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
     precious = tmp_path / "precious"
     precious.write_text("precious")
-    link, hard, fifo = (tmp_path / name for name in ("link", "hard", "fifo"))
+    link, hard, fifo = (shared / name for name in ("link", "hard", "fifo"))
     link.symlink_to(precious)
     os.link(precious, hard)
     os.mkfifo(fifo)
     before = Path(edge).read_bytes()
     for path, why in {
-        str(link): "is a symbolic link, which is not followed",
+        str(link): "is a symbolic link where everybody can write: not followed",
         str(hard): "has other names (hard links), under which it would change as well",
         str(fifo): "no such device or address",
         str(tmp_path): "is a directory",

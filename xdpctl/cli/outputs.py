@@ -23,8 +23,8 @@ def refuse_taken(path: str, *, json: bool) -> None:
 
 @contextmanager
 def output_file(path: str, inputs: Iterable[str] = ()) -> Iterator[BinaryIO]:
-    """A file, new or in the place of what was in it; `-` is standard output. No link is followed:
-    whoever may make one in a shared directory would choose what is overwritten.
+    """A file, new or in the place of what was in it; `-` is standard output. Where everybody can
+    write no link is followed: whoever made it would choose what is overwritten.
 
     Args:
         inputs: files that must not be overwritten, since they are being read.
@@ -52,9 +52,12 @@ def output_file(path: str, inputs: Iterable[str] = ()) -> Iterator[BinaryIO]:
 
 
 def _opened(path: str, inputs: Iterable[str]) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    if os.path.islink(path):
-        raise OSError(None, "is a symbolic link, which is not followed")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    shared = bool(os.stat(os.path.dirname(path) or ".").st_mode & stat.S_IWOTH)
+    if shared:
+        flags |= os.O_NOFOLLOW
+        if os.path.islink(path):
+            raise OSError(None, "is a symbolic link where everybody can write: not followed")
     descriptor = os.open(path, flags, 0o644)
     try:
         status = os.fstat(descriptor)
@@ -62,7 +65,7 @@ def _opened(path: str, inputs: Iterable[str]) -> int:
             return descriptor  # such as /dev/null
         if not stat.S_ISREG(status.st_mode):
             raise OSError(None, "is not a regular file")
-        if status.st_nlink > 1:
+        if shared and status.st_nlink > 1:
             raise OSError(None, "has other names (hard links), under which it would change as well")
         for each in inputs:
             with suppress(OSError):
