@@ -239,6 +239,18 @@ def count_option() -> Decorator:
     )
 
 
+def interval_option(default: float, what: str) -> Decorator:
+    """How often a command that goes on by itself does so; `seconds` to the command."""
+    return click.option(
+        "--interval",
+        "seconds",
+        metavar="SECONDS",
+        type=click.FloatRange(min=WATCH_SECONDS_MIN, max=86400),
+        default=default,
+        help=f"{what} [default: every {default:g} s].",
+    )
+
+
 def watch_option(what: str) -> Decorator:
     return click.option(
         "--watch",

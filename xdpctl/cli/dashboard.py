@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from xdpctl.cli.base import WATCH_SECONDS_MIN, Command, interface_argument, session_of
+from xdpctl.cli.base import Command, interface_argument, interval_option, session_of
 from xdpctl.cli.documents import interval, one_or_all, write_json
 from xdpctl.cli.stats import ours
 from xdpctl.cli.watching import stop_signals, watch
@@ -26,14 +26,7 @@ from xdpctl.errors import WrongUsage
     ),
 )
 @interface_argument(several=True, required=False)
-@click.option(
-    "--interval",
-    "seconds",
-    metavar="SECONDS",
-    type=click.FloatRange(min=WATCH_SECONDS_MIN, max=86400),
-    default=1.0,
-    help="How often to read the counters [default: every 1 s].",
-)
+@interval_option(1.0, "How often to read the counters")
 @click.option("--once", is_flag=True, help="Print one frame after one interval, and end.")
 @click.pass_context
 def command(

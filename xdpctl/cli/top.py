@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from xdpctl.cli.base import WATCH_SECONDS_MIN, Command, interface_argument, session_of
+from xdpctl.cli.base import Command, interface_argument, interval_option, session_of
 from xdpctl.cli.documents import Document, snapshot_heading, write_json
 from xdpctl.cli.talkers import document_of, print_top
 from xdpctl.cli.watching import print_gone, stop_signals
@@ -38,14 +38,7 @@ _ROWS = 20
     help="src, dst, flow, port (the destination's) or rule [default: src].",
 )
 @click.option("--once", is_flag=True, help="Show one interval, and end.")
-@click.option(
-    "--interval",
-    "seconds",
-    metavar="SECONDS",
-    type=click.FloatRange(min=WATCH_SECONDS_MIN, max=86400),
-    default=2.0,
-    help="How often to show them [default: every 2 s].",
-)
+@interval_option(2.0, "How often to show them")
 @click.option(
     "--rows",
     metavar="N",
