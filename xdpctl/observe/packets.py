@@ -6,12 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 
 from xdpctl.datapath.interfaces import Interface
-from xdpctl.datapath.sampling import RENEW_SECONDS, Sample, SampleReader, Wanted
+from xdpctl.datapath.sample_reader import RENEW_SECONDS, SampleReader
+from xdpctl.datapath.sampling import Sample, Wanted
+from xdpctl.errors import XdpctlError
 from xdpctl.observe.packet_filter import PacketFilter
 from xdpctl.pylibbpf.fd import Owner
 
 LOOK_SECONDS = 0.05
 """How often to look whether packets have come."""
+
+HEADERS_BYTES = 2048
+"""So much of a packet is looked at for conditions, however little of it is wanted."""
 
 
 class PacketSource(Owner):
@@ -27,16 +32,29 @@ class PacketSource(Owner):
     ) -> None:
         """Raises as `SampleReader`."""
         self._filter = packet_filter or PacketFilter()
-        self._wanted = wanted._replace(filter=self._filter.for_the_data_plane())
+        self._bytes = wanted.bytes
+        self._wanted = wanted._replace(
+            filter=self._filter.for_the_data_plane(),
+            bytes=max(wanted.bytes, HEADERS_BYTES if self._filter.conditions else 0),
+        )
         self._reader = SampleReader(interface, self._wanted, ring_bytes=ring_bytes)
         self._renewed_at = time.monotonic()
 
     def read(self) -> list[Sample]:
         """What has come since the last time. Raises as `SampleReader.renew`."""
-        found = [each for each in self._reader.read() if self._filter.wants(each)]
+        found = [
+            each._replace(data=each.data[: self._bytes])
+            for each in self._reader.read()
+            if self._filter.wants(each)
+        ]
         if time.monotonic() - self._renewed_at >= RENEW_SECONDS:
-            self._reader.renew()
-            self._renewed_at = time.monotonic()
+            try:
+                self._reader.renew()
+            except XdpctlError:
+                if not found:  # or else it is told when these have been handed over
+                    raise
+            else:
+                self._renewed_at = time.monotonic()
         return found
 
     @property
