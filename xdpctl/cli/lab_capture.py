@@ -53,7 +53,9 @@ def command(
     refuse_taken(path, json=json)
     with (
         contextlib.closing(Namespace(str(host), host.path)) as namespace,
-        listen(namespace, interface) as sock,output_file(path) as file, stop_signals() as stop
+        listen(namespace, interface) as sock,
+        output_file(path) as file,
+        stop_signals() as stop,
     ):
         if not json:
             click.echo(printable(f"recording {host}:{interface}; Ctrl-C ends it"), err=True)

@@ -83,8 +83,14 @@ def top(
 
             for earlier, later in successive(take, collect, count):
                 interval = Interval.between(earlier, later)
-                talkers.add(look_at(found), interval.counters.total, interval.seconds)
-                found.clear()
+                # What came after its end was read with it, and belongs to the next one.
+                of_it = [
+                    each
+                    for each in found
+                    if earlier.timestamp_ns < each.time_ns <= later.timestamp_ns
+                ]
+                found[:] = [each for each in found if each.time_ns > later.timestamp_ns]
+                talkers.add(look_at(of_it), interval.counters.total, interval.seconds)
                 yield TopInterval(later, talkers.ranking(rows), source.one_in, source.lost)
                 if one_in is None:
                     source.take_one_in(_one_in(interval))
