@@ -12,7 +12,7 @@ import pytest
 from tests.packets import ARP, IPV4, TCP, UDP, eth, ipv4
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.sampling import Sample
-from xdpctl.observe.talkers import By, Ranking, Talkers, one_in_for
+from xdpctl.observe.talkers import By, Ranking, Talkers, look_at, one_in_for
 from xdpctl.rules.frame import Address
 
 DESTINATION = Address(4, 192 << 24 | 2 << 8 | 2)  # of tests.packets: 192.0.2.2
@@ -40,7 +40,7 @@ def sample(
 def ranking(*intervals: tuple[list[Sample], Tally, float], by: By = By.SRC) -> Ranking:
     made = Talkers(by, 5)
     for each in intervals:
-        made.add(*each)
+        made.add(look_at(each[0]), *each[1:])
     return made.ranking()
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_estimated_of_nothing() -> None:
 def test_rows_are_those_who_send_most() -> None:
     found = [sample(number) for number in range(200) for _ in range(number)]
     made = Talkers(By.SRC, 1)
-    made.add(found, Tally(len(found), 0), 1.0)
+    made.add(look_at(found), Tally(len(found), 0), 1.0)
     keys = [each.key[0] for each in made.ranking(3).talkers]
     assert keys == [Address(4, number) for number in (199, 198, 197)]
 
