@@ -8,6 +8,7 @@ import click
 
 from xdpctl.cli.base import COMMANDS
 from xdpctl.cli.main import xdpctl
+from xdpctl.rules.fields import FIELDS
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- commands: written by `make docs` -->\n", "<!-- end of commands -->"
@@ -35,6 +36,7 @@ def _rows(path: list[str], command: click.Command, context: click.Context) -> li
             rows += _rows([*path, name], member, context)
         return rows
     words = [part for each in command.params for part in _usage(each)]
+    words = _with_fields_as_one(words, command)
     usage = " ".join([*path, *words]).replace("|", "\\|")
     return [f"| `{usage}` | {command.get_short_help_str(100)} |"]
 
@@ -51,6 +53,16 @@ def _usage(parameter: click.Parameter) -> list[str]:
         return [f"[{longest}]"]
     usage = f"{longest} {parameter.make_metavar(context)}"
     return [usage if parameter.required else f"[{usage}]"]
+
+
+def _with_fields_as_one(words: list[str], command: click.Command) -> list[str]:
+    """A command that has an option for each field of a rule names them once, where the first is."""
+    options = [each for each in command.params if each.name in FIELDS]
+    if len(options) < len(FIELDS):
+        return words
+    fields = [part for each in options for part in _usage(each)]
+    first = words.index(fields[0])
+    return [*words[:first], "[FIELD...]", *(each for each in words[first:] if each not in fields)]
 
 
 def with_table(readme: str) -> str:
