@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xdpctl.cli.base import Command, InterfaceName, session_of
+from xdpctl.cli.base import Command, session_of
+from xdpctl.cli.replay_source import by_options, replay_of
 from xdpctl.cli.rules_output import print_warnings
 from xdpctl.datapath.kernel import require_privileges
 from xdpctl.errors import WrongUsage
@@ -39,14 +40,7 @@ _NAMES_SHOWN = 10
     ),
 )
 @click.argument("capture", metavar="CAPTURE", type=click.Path(allow_dash=True))
-@click.option("--rules", metavar="FILE", help="By the rules of a file.")
-@click.option(
-    "--on",
-    "interface",
-    metavar="IFACE",
-    type=InterfaceName(),
-    help="By the rules and bans that are on an interface.",
-)
+@by_options
 @click.option("--verdicts", is_flag=True, help="Also each packet, with what became of it.")
 @click.option("--write", "path", metavar="FILE", help="Write packets to a pcapng file:")
 @click.option("--verdict", type=click.Choice(VERDICTS), help="those with this verdict,")
@@ -67,15 +61,11 @@ def command(
     file, or with those of an interface. It touches no interface, and the time that bans, limits and
     rules that expire go by is that of the packets.
     """
-    if rules is not None and interface is not None:
-        raise WrongUsage("by --rules or --on, not both", hint="xdpctl replay --help")
-    if rules == STDIN and capture == STDIN:
-        raise WrongUsage("-: rules and packets cannot both come from standard input")
     chosen = [each for each in (verdict, rule) if each is not None]
     if len(chosen) != (path is not None):
         raise WrongUsage("--write goes with one of --verdict and --rule, and they with it")
     require_privileges()
-    replay = _replay(rules, interface)
+    replay = replay_of(rules, interface, reads_stdin=capture == STDIN)
     if rule is not None and rule not in replay.rulebook.names:
         raise WrongUsage(f"{rule}: no such rule", hint=_hint_of_rules(replay.rulebook.names))
     print_warnings(replay.rulebook.warnings)
@@ -94,21 +84,6 @@ def command(
             write = stack.enter_context(writing_to(path, inputs, verdict, rule))
         _run(replay, reader, output, write)
         output.summary(replay.summary, reader)
-
-
-def _replay(rules: str | None, interface: str | None) -> Replay:
-    """By a file, by what is on an interface now, or without rules."""
-    from xdpctl.replay import Replay  # noqa: PLC0415
-
-    if interface is None:
-        return Replay(rules)
-    from xdpctl.datapath.bans import read_bans  # noqa: PLC0415
-    from xdpctl.datapath.interfaces import find_interface  # noqa: PLC0415
-    from xdpctl.datapath.rulesets import read_ruleset  # noqa: PLC0415
-
-    found = find_interface(interface)
-    ruleset = read_ruleset(found)
-    return Replay(ruleset, bans={each.prefix: each.expires_ns for each in read_bans(found)})
 
 
 def _run(replay: Replay, reader: CaptureReader, output: Output, write: Write | None) -> None:

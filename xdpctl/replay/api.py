@@ -30,6 +30,7 @@ class Replay(Owner):
 
     Attributes:
         rulebook: the names of the rules, and what is odd about their file.
+        bans: those that it was given.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Replay(Owner):
             WrongUsage: the file cannot be read.
         """
         self.rulebook = Rulebook(ruleset)
-        self._bans = bans
+        self.bans = bans
         self._instance: Instance | None = None
         self._summary: Summary | None = None
         self._is_kept = False
@@ -117,6 +118,11 @@ class Replay(Owner):
                 self.close()
 
     @property
+    def is_begun(self) -> bool:
+        """Whether packets have been judged, which limits may remember."""
+        return self._instance is not None
+
+    @property
     def instance(self) -> Instance:
         """While packets are judged. Raises ValueError before and after."""
         if self._instance is None:
@@ -135,4 +141,4 @@ class Replay(Owner):
 
     def _open(self, first_ns: int) -> None:
         if self._instance is None:
-            self._instance = Instance(self.rulebook.at(first_ns), self._bans, first_ns)
+            self._instance = Instance(self.rulebook.at(first_ns), self.bans, first_ns)

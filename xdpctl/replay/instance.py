@@ -43,6 +43,9 @@ class Instance(Owner):
 
     Attributes:
         wording: what its numbers stand for.
+        ruleset: the one that it judges by; None for one that counts.
+        clock: by which it does.
+        running: its program and maps.
     """
 
     def __init__(
@@ -57,7 +60,8 @@ class Instance(Owner):
         Raises TooManyClasses, TooManyRanges, TooManyLimits, KernelRefused, BadInstallation,
         MissingPrivilege.
         """
-        clock = Clock.beginning_at(first_ns)
+        self.ruleset = ruleset
+        self.clock = clock = Clock.beginning_at(first_ns)
         content = None
         if ruleset is not None:
             content = content_of(ruleset, replay_origin_ns=clock.origin_ns)
@@ -65,16 +69,16 @@ class Instance(Owner):
             program = stack.enter_context(
                 loaded_program(content=content, max_bans=max(1, len(bans)), replaying=True)
             )
-            self._running = stack.enter_context(RunningProgram(program.info.id))
+            self.running = stack.enter_context(RunningProgram(program.info.id))
             if bans:
-                BanTable(self._running).copy(
+                BanTable(self.running).copy(
                     {
                         prefix: 0 if end is None else end_on_clock(end, clock.origin_ns)
                         for prefix, end in bans.items()
                     }
                 )
-            self._driver = stack.enter_context(Driver(program, self._running, clock))
-            self.wording = Wording(self._running)
+            self._driver = stack.enter_context(Driver(program, self.running, clock))
+            self.wording = Wording(self.running)
             self._stack = stack.pop_all()
         self._given = 0
         self._first_ns: int | None = None
@@ -128,8 +132,8 @@ class Instance(Owner):
         """Raises KernelRefused."""
         driver = self._driver
         with explained(SUBJECT):
-            counters = self._running.read_sum()
-            ruleset = counted_of(self._running)
+            counters = self.running.read_sum()
+            ruleset = counted_of(self.running)
         not_replayed = {
             TOO_SHORT: driver.too_short,
             TOO_LONG: driver.too_long,
@@ -139,7 +143,7 @@ class Instance(Owner):
         not_replayed[UNCOUNTED] = self._given - accounted
         return Summary(
             counters,
-            self._running.names,
+            self.running.names,
             ruleset,
             {reason: packets for reason, packets in not_replayed.items() if packets},
             self._first_ns,

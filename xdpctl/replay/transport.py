@@ -58,7 +58,7 @@ def segment(
 def checksum(data: bytes) -> int:
     """The Internet's (RFC 1071)."""
     words = struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2))
-    total = sum(words)
+    total: int = sum(words)
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

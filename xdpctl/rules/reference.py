@@ -13,7 +13,7 @@ every IPv6 packet, which has a source address, and another one.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ class Banned(NamedTuple):
     version: int
     first: int
     last: int
-    expires: float | None = None
+    expires: float | Fraction | None = None
 
 
 Network = tuple[int, int]
@@ -65,14 +65,20 @@ Network = tuple[int, int]
 class Buckets:
     """The state of limits: what became of one packet matters to the next."""
 
-    def __init__(self, cell_of: Callable[[str, Network], Hashable] | None = None) -> None:
+    def __init__(
+        self,
+        cell_of: Callable[[str, Network], Hashable] | None = None,
+        due: Mapping[tuple[str, Hashable], int] | None = None,
+    ) -> None:
         """
         Args:
             cell_of: from a rule's name and a network to what it shares with others; without one
                 each network has a bucket of its own, as if there were endless cells.
+            due: what packets before have left: Unix time in sixteenths of a nanosecond at which
+                the next packet would be due, by rule and what `cell_of` says.
         """
         self._cell_of = cell_of or (lambda _name, network: network)
-        self._due: dict[tuple[str, Hashable], int] = {}
+        self._due: dict[tuple[str, Hashable], int] = dict(due or {})
 
     def take(self, name: str, limit: Limit, packet: Packet, now: float | Fraction) -> bool:
         """Whether the packet is within the limit, from whose bucket it is then taken: the generic
@@ -83,7 +89,7 @@ class Buckets:
         if limit.bits:
             cost = second * 8 * packet.length // limit.rate
             burst = second * 8 * limit.burst // limit.rate
-        cell = (name, self._cell_of(name, _network(limit, packet)))
+        cell = (name, self._cell_of(name, network_of(limit, packet)))
         moment = int(now * second)
         due = max(self._due.get(cell, 0), moment)
         if due > moment and due + cost - moment > burst:
@@ -92,7 +98,8 @@ class Buckets:
         return True
 
 
-def _network(limit: Limit, packet: Packet) -> Network:
+def network_of(limit: Limit, packet: Packet) -> Network:
+    """Whose bucket of a limit a packet is taken from."""
     address = getattr(packet, limit.per) if limit.per else None
     if address is None:
         return 0, 0
