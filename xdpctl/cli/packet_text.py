@@ -18,8 +18,8 @@ _ETHERTYPE_NAMES = {first: name for name, (first, _) in reversed([*ETHERTYPES.it
 def fields_of(packet: Packet) -> dict[str, Any]:
     """What is known of a packet, by the names that rules have for it."""
     fields: dict[str, Any] = {
-        "src_mac": _mac(packet.src_mac),
-        "dst_mac": _mac(packet.dst_mac),
+        "src_mac": mac_text(packet.src_mac),
+        "dst_mac": mac_text(packet.dst_mac),
         "vlan": "none" if packet.untagged else packet.vlan,
         "ethertype": _ethertype(packet.ethertype),
         "src": _text(packet.src),
@@ -45,7 +45,7 @@ def line_of(packet: Packet) -> str:
     if packet.src is not None and packet.dst is not None:
         parts.append(f"{packet.src.with_port(packet.sport)} > {packet.dst.with_port(packet.dport)}")
     else:
-        parts.append(f"{_mac(packet.src_mac) or '?'} > {_mac(packet.dst_mac) or '?'}")
+        parts.append(f"{mac_text(packet.src_mac) or '?'} > {mac_text(packet.dst_mac) or '?'}")
     if packet.proto is not None:
         parts.append(protocol_name(packet.proto))
     elif packet.ethertype is not None:
@@ -77,7 +77,7 @@ def _text(address: Address | None) -> str | None:
     return None if address is None else str(address)
 
 
-def _mac(number: int | None) -> str | None:
+def mac_text(number: int | None) -> str | None:
     return None if number is None else number.to_bytes(6, "big").hex(":")
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from xdpctl.cli.base import Command, session_of
+from xdpctl.cli.capture_progress import first_interrupt_ends_the_pipe, progress
 from xdpctl.cli.replay_source import by_options, replay_of
 from xdpctl.cli.rules_output import print_warnings
 from xdpctl.datapath.kernel import require_privileges
@@ -18,15 +17,12 @@ from xdpctl.errors import WrongUsage
 from xdpctl.rules.inputs import STDIN
 
 if TYPE_CHECKING:
-    from xdpctl.captures.batches import Batch
     from xdpctl.captures.reading import CaptureReader
     from xdpctl.cli.replay_output import Output
     from xdpctl.cli.replay_writing import Write
     from xdpctl.replay import Replay
 
 VERDICTS = ("pass", "drop")
-LONG_BYTES = 64 << 20
-"""Of a file that is worth a bar."""
 _NAMES_SHOWN = 10
 
 
@@ -74,7 +70,7 @@ def command(
         from xdpctl.cli.replay_output import Output  # noqa: PLC0415
         from xdpctl.cli.replay_writing import writing_to  # noqa: PLC0415
 
-        stack.enter_context(_first_interrupt_ends_the_pipe(capture))
+        stack.enter_context(first_interrupt_ends_the_pipe(capture))
         reader = stack.enter_context(CaptureReader(capture))
         stack.enter_context(replay)
         output = Output(capture, json=session_of(context).json, verdicts=verdicts)
@@ -89,7 +85,7 @@ def command(
 def _run(replay: Replay, reader: CaptureReader, output: Output, write: Write | None) -> None:
     wants_verdicts = output.verdicts or write is not None
     is_live = output.verdicts and reader.size_bytes is None
-    with _progress(reader, hidden=output.verdicts) as batches:
+    with progress(reader, "replaying", hidden=output.verdicts) as batches:
         for packets, judged in replay.judge(batches, records=wants_verdicts, at_once=is_live):
             output.note(packets)
             if not wants_verdicts:
@@ -114,37 +110,3 @@ def _hint_of_rules(names: Sequence[str]) -> str:
         return "--rules FILE or --on IFACE has rules"
     more = ", ..." if len(names) > _NAMES_SHOWN else ""
     return f"rules: {', '.join(names[:_NAMES_SHOWN])}{more}"
-
-
-@contextmanager
-def _first_interrupt_ends_the_pipe(capture: str) -> Iterator[None]:
-    """Ctrl-C reaches whoever writes into the pipe, too: what is in it is still to be told."""
-    if capture != STDIN:
-        yield
-        return
-
-    def ignore_once(*_: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, ignore_once)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _progress(reader: CaptureReader, *, hidden: bool) -> Iterator[Iterable[Batch]]:
-    """The batches, with a bar on a terminal where the file is long."""
-    size = reader.size_bytes or 0
-    if hidden or size < LONG_BYTES or not sys.stderr.isatty():
-        yield reader
-        return
-    with click.progressbar(length=size, file=sys.stderr, label="replaying") as bar:
-
-        def shown() -> Iterator[Batch]:
-            for batch in reader:
-                bar.update(reader.bytes_read - bar.pos)
-                yield batch
-
-        yield shown()
