@@ -417,8 +417,8 @@ def test_killed_replay_leaves_nothing(edge: str) -> None:
 
 def test_bar_on_a_terminal_where_the_file_is_long(edge: str) -> None:
     script = (
-        "from xdpctl.cli import replay; from xdpctl.cli.main import main\n"
-        "replay.LONG_BYTES = 100\n"
+        "from xdpctl.cli import capture_progress; from xdpctl.cli.main import main\n"
+        "capture_progress.LONG_BYTES = 100\n"
         f"main(['replay', {edge!r}, '--json'])"
     )
     terminal, end = os.openpty()

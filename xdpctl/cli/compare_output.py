@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xdpctl.cli.documents import Document, write_json
-from xdpctl.cli.packet_text import address_text, end_text, mac_text
+from xdpctl.cli.packet_text import mac_text
 from xdpctl.cli.text import count, counted, printable
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def _group_document(group: Group) -> Document:
 
 def _flow_document(flow: Flow) -> Document:
     texts: dict[str, Any] = {
-        "src": None if flow.src is None else address_text(flow.src),
-        "dst": None if flow.dst is None else address_text(flow.dst),
+        "src": None if flow.src is None else str(flow.src),
+        "dst": None if flow.dst is None else str(flow.dst),
         "src_mac": mac_text(flow.src_mac),
         "dst_mac": mac_text(flow.dst_mac),
     }
@@ -91,7 +91,7 @@ def _group_lines(group: Group) -> list[str]:
 
 def _flow_text(flow: Flow) -> str:
     if flow.src is not None and flow.dst is not None:
-        ends = f"{end_text(flow.src, flow.sport)} > {end_text(flow.dst, flow.dport)}"
+        ends = f"{flow.src.with_port(flow.sport)} > {flow.dst.with_port(flow.dport)}"
     else:
         ends = f"{mac_text(flow.src_mac) or '?'} > {mac_text(flow.dst_mac) or '?'}"
     return f"{ends} {flow.protocol}"
