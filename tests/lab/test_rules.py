@@ -13,7 +13,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from netns_lab.fixtures import Attached, Pair
-from tests.lab.conftest import killed_before, line, start, xdpctl, xdpctl_json
+from tests.lab.conftest import forking, line, start, xdpctl, xdpctl_json
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 V4 = Ether(**MACS) / IP(src="192.0.2.1", dst="192.0.2.2")
@@ -236,15 +236,17 @@ def test_killed_before_any_call_the_ruleset_is_the_old_one_or_the_new_one(
 ) -> None:
     old = write(tmp_path / "old.yaml", "rules: [{name: old, action: drop, dport: 1}]")
     new = write(tmp_path / "new.yaml", RULES)
-    attached.xdpctl("apply", "eth0", old)
-    for nth in range(1, 100):
-        done = attached.right.run([*killed_before(nth), "apply", "eth0", new], check=False)
-        names = set(counted(attached))
-        if done.returncode == 0:
-            break
-        if names != {"old", "default"}:
-            attached.xdpctl("apply", "eth0", old)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert names in ({"old", "default"}, {"no-telnet", "office-dns", "no-udp", "default"})
-    assert names == {"no-telnet", "office-dns", "no-udp", "default"}
+    all_new = {"no-telnet", "office-dns", "no-udp"}
+    with forking(attached.right) as xdpctl:
+        assert xdpctl.run("apply", "eth0", old)[0] == 0
+        for nth in range(1, 100):
+            code, _ = xdpctl.run("apply", "eth0", new, killed_before=nth)
+            names = {rule["name"] for rule in xdpctl.json("rule", "list", "eth0")["rules"]}
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL
+            assert names in ({"old"}, all_new)
+            if names == all_new:
+                assert xdpctl.run("apply", "eth0", old)[0] == 0
+    assert names == all_new
     assert nth > 10
