@@ -6,7 +6,7 @@ of making it as well.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,12 @@ from tests.bench.policies import UDP, FiveFields, Flow, hard_policy, random_poli
 from tests.bench.prefixes import mixed_ipv4
 from tests.bench.setups import SETUPS, Drops
 from tests.bench.timing import Costs, in_turn
+from xdpctl.datapath.interfaces import Interface
+from xdpctl.datapath.sample_reader import SampleReader
+from xdpctl.datapath.sampling import Wanted
 
 RULES = 1000
+SAMPLED = "xdpctl, one packet in 1,000 sampled"
 
 _SENDER_MAC, _RECEIVER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
@@ -87,6 +91,15 @@ def _limited(folder: Path, sources: int) -> Contest:
     )
 
 
+def _sampled_ns(measure: Callable[[], float], receiver: Host) -> float:
+    """While there is a reader, whose ring has room for what comes meanwhile."""
+    interface = Interface(DEVICE, receiver.ifindex(DEVICE))
+    with receiver.call(SampleReader, interface, Wanted(one_in=1000, bytes=128)) as reader:
+        taken = measure()
+        assert reader.read(), "nothing was sampled"
+    return taken
+
+
 def _frames(flows: Sequence[Flow]) -> list[bytes]:
     return [frame_of(flow, _RECEIVER_MAC, _SENDER_MAC) for flow in flows]
 
@@ -115,6 +128,8 @@ class _Bench:
             flood = self._stack.enter_context(flooding)
             measure = partial(flood.packet_ns, self._sender, link.left.name, receiver, DEVICE)
             self._measures[f"{traffic}, {name}"] = measure
+            if name == "xdpctl":
+                self._measures[f"{traffic}, {SAMPLED}"] = partial(_sampled_ns, measure, receiver)
         self._checks.append(partial(self._require_nothing_passed, name, receiver))
 
     def run(self, rounds: int) -> Costs:

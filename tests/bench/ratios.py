@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
+from tests.bench.live import SAMPLED
 from tests.bench.per_packet import RULE_COUNTS
 from tests.bench.processes import BAN, BAN_FILE, CLICK
 from tests.bench.replays import REPLAY, REPLAY_RULES, TSHARK
@@ -151,6 +152,9 @@ def _live() -> Iterator[Wanted]:
         yield Wanted(f"live, from a set: packets/s to those of {peer}", 3, False, "",
             lambda d, k, peer=peer: _live_ns(d, k, f"set, {peer}") / _live_ns(d, k, ours)
         )  # fmt: skip
+    yield Wanted("live, from a set: packets/s with one in 1,000 sampled to none", 0.97, False, "",
+        lambda d, k: _live_ns(d, k, ours) / _live_ns(d, k, f"set, {SAMPLED}")
+    )  # fmt: skip
 
 
 def _limits() -> Iterator[Wanted]:
