@@ -20,7 +20,7 @@ from tests.lab.sampled import ended, readers, reading
 from tests.lab.test_trace import apply
 from tests.packets import ARP, IPV4, eth
 
-SENDERS = [2**power for power in (9, 8, 7, 6, 5, 4)] + [16]
+SENDERS = [512, 256, 128, 64, 32, 17, 15]
 """Packets of each in 1,024: 50 %, 25 %, 12.5 % and so on."""
 
 FIRST = int(ip_address("198.51.100.0"))
@@ -51,8 +51,8 @@ def key_of(number: int) -> dict[str, dict[str, Any]]:
     source, destination = str(ip_address(FIRST + number)), str(ip_address(FIRST + 100 + number))
     ports = {"sport": 40000 + number, "dport": 1000 + number}
     return {
-        "src": {"src": source},
-        "dst": {"dst": destination},
+        "src": {"src": source, "protocol": None},
+        "dst": {"dst": destination, "protocol": None},
         "flow": {"src": source, "dst": destination, "proto": "udp", **ports},
         "port": {"proto": "udp", "dport": 1000 + number},
         "rule": {"rule": NAMES[number], "reason": "rule"},
@@ -117,21 +117,25 @@ def test_estimates_are_as_good_as_they_say(attached: Attached, tmp_path: Path) -
 
 def test_every_packet_gives_exact_numbers(attached: Attached, tmp_path: Path) -> None:
     apply(attached, tmp_path, RULES)
-    options = ("--json", "--one-in", "1", "--interval", "0.3", "--rows", "3")
+    options = ("--json", "--one-in", "1", "--interval", "0.3")
     with reading(attached.right, "top", "eth0", *options) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["talkers"] == []
         attached.left.send("eth0", batch())
-        while (document := json.loads(process.stdout.readline()))["packets"] < sum(SENDERS):
+        attached.left.send("eth0", eth(ARP, bytes(28)))
+        while (document := json.loads(process.stdout.readline()))["packets"] <= sum(SENDERS):
             pass
         ended(process, signal.SIGINT)
-    assert (document["packets"], document["sampled"]) == (sum(SENDERS), sum(SENDERS))
-    assert document["bytes"] == sum(SENDERS) * len(frame(0))
+    total = sum(SENDERS) + 1
+    assert (document["packets"], document["sampled"]) == (total, total)
+    assert document["bytes"] == sum(SENDERS) * len(frame(0)) + 42
+    arp = document["talkers"].pop()
+    assert (arp["src"], arp["protocol"], arp["share"]) == (None, "arp", 1 / total)
     found = talkers(document, "src")
-    assert [*found] == [0, 1, 2]
+    assert [*found] == [*range(len(SENDERS))]
     for number, each in found.items():
         assert round(each["packets_per_second"] * document["seconds"], 6) == SENDERS[number]
-        assert (each["error"], each["share"]) == (0, SENDERS[number] / sum(SENDERS))
+        assert (each["error"], each["share"]) == (0, SENDERS[number] / total)
 
 
 def test_people_see_a_table(attached: Attached) -> None:

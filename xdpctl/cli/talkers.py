@@ -24,7 +24,8 @@ def key_fields(key: Key, by: By) -> dict[str, Any]:
     """What a key says, by the names that rules have for it; None for what packets lack."""
     match by:
         case By.SRC | By.DST:
-            return {by.value: _address(key[0])}
+            address = _address(key[0])
+            return {by.value: address, "protocol": key[0] if address is None else None}
         case By.FLOW:
             return dict(
                 zip(_FLOW_FIELDS, (_address(key[0]), _address(key[1]), *key[2:]), strict=True)
