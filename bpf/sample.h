@@ -73,13 +73,14 @@ __noinline int is_let_through(const struct packet *packet, __u32 number)
 	return 1;
 }
 
-/* The packet is parsed again: without rules it was not in full. */
-__noinline int passes_filter(struct xdp_md *ctx, __u32 number)
+/* The packet is parsed again: without rules it was not in full. That is done where it was before,
+ * for the stack is short. */
+__noinline int passes_filter(struct xdp_md *ctx, struct packet *packet, __u32 number)
 {
-	struct packet packet = {};
-
-	parse(ctx, &packet, true);
-	return is_let_through(&packet, number);
+	if (!packet)
+		return 0;
+	parse(ctx, packet, true);
+	return is_let_through(packet, number);
 }
 
 /* Puts the packet's first bytes into a ring. Reserved room is of a size known when compiling, a
@@ -139,8 +140,8 @@ static __always_inline bool is_of_interest(const struct sample_reader *reader,
 }
 
 /*
- * A packet for one reader, who takes it or not. Returns how many can be let by until this reader
- * has to be asked again.
+ * A packet for one reader, who takes it if it is its turn. Returns how many can be let by until
+ * this reader has to be asked again.
  */
 __noinline int ask_reader(struct xdp_md *ctx, struct sample *header, __u32 number, __u32 let_by)
 {
@@ -152,13 +153,8 @@ __noinline int ask_reader(struct xdp_md *ctx, struct sample *header, __u32 numbe
 	if (!header || !reader || !state)
 		return LOOK_AGAIN_PACKETS;
 	gap = &state->gaps[number & (SAMPLE_READERS - 1)];
-	if (reader->asks_for_each) {
-		if (!is_of_interest(reader, header) ||
-		    (reader->filter.asks && !passes_filter(ctx, number)))
-			return 0;
-		let_by = 0;
-	}
-	*gap -= let_by < *gap ? let_by : *gap;
+	if (!reader->asks_for_each)
+		*gap -= let_by < *gap ? let_by : *gap;
 	if (*gap) {
 		(*gap)--;
 	} else {
@@ -197,8 +193,7 @@ __noinline int begin_sampling(__u64 now_ns)
 }
 
 /* A packet for all readers. */
-__noinline int sample(struct xdp_md *ctx, const struct packet *packet,
-		      const struct judgement *judgement)
+__noinline int sample(struct xdp_md *ctx, struct packet *packet, const struct judgement *judgement)
 {
 	struct sample_state *state;
 	struct sample header = {};
@@ -220,11 +215,15 @@ __noinline int sample(struct xdp_md *ctx, const struct packet *packet,
 	readers = begin_sampling(header.time_ns);
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < SAMPLE_READERS; i++) {
-		__u32 of_reader;
+		const struct sample_reader *reader = reader_at(i);
+		__u32 of_reader = 0;
 
-		if (!(readers >> i & 1))
+		if (!reader || !(readers >> i & 1))
 			continue;
-		of_reader = ask_reader(ctx, &header, i, state->let_by);
+		if (!reader->asks_for_each ||
+		    (is_of_interest(reader, &header) &&
+		     (!reader->filter.asks || passes_filter(ctx, packet, i))))
+			of_reader = ask_reader(ctx, &header, i, state->let_by);
 		if (of_reader < let_by)
 			let_by = of_reader;
 	}
@@ -233,7 +232,7 @@ __noinline int sample(struct xdp_md *ctx, const struct packet *packet,
 }
 
 /* While nobody reads this costs one load. */
-static __always_inline void sample_if_wanted(struct xdp_md *ctx, const struct packet *packet,
+static __always_inline void sample_if_wanted(struct xdp_md *ctx, struct packet *packet,
 					     const struct judgement *judgement)
 {
 	struct sample_state *state;
