@@ -175,16 +175,21 @@ def test_file_that_cannot_be_written_is_a_line(attached: Attached, tmp_path: Pat
     precious.write_text("of root's")
     (shared / "link").symlink_to(precious)
     os.link(precious, shared / "hard")
+    (shared / "others").touch()
+    os.chown(shared / "others", 65534, 65534)
     expected = {
-        "/dev/full": "No space left on device",
-        str(tmp_path / "nowhere" / "x"): "No such file or directory",
-        str(tmp_path): "Is a directory",
-        str(shared / "link"): "Too many levels of symbolic links",
-        str(shared / "hard"): "has other names (hard links), where everybody can write",
-    }
-    for path, why in expected.items():
+        "/dev/full": (3, "no space left on device"),
+        str(tmp_path / "nowhere" / "x"): (2, "no such file or directory"),
+        str(tmp_path): (2, "is a directory"),
+        str(shared / "link"): (2, "is a symbolic link where everybody can write: not followed"),
+        str(shared / "hard"): (
+            2, "has other names (hard links), under which it would change as well",
+        ),
+        str(shared / "others"): (2, "is somebody else's, where everybody can write"),
+    }  # fmt: skip
+    for path, (code, why) in expected.items():
         done = xdpctl(attached.right, "capture", "eth0", "-w", path, "--seconds", "0.1")
-        assert (done.returncode, done.stdout) == (3, ""), done.stderr
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
         assert done.stderr.splitlines()[-1] == f"xdpctl: {path}: {why}"
     assert precious.read_text() == "of root's"
     assert readers(attached.right) == 0
@@ -203,5 +208,5 @@ def test_disk_that_fills_meanwhile_ends_it_with_a_line(attached: Attached, tmp_p
         attached.left.send("eth0", [TCP_FRAME + bytes(1000)] * 40)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert errors.splitlines()[1:] == [f"xdpctl: {folder}/x: No space left on device"]
+    assert errors.splitlines()[1:] == [f"xdpctl: {folder}/x: no space left on device"]
     assert readers(attached.right) == 0

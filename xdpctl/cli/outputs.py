@@ -65,6 +65,8 @@ def _opened(path: str, inputs: Iterable[str]) -> int:
             return descriptor  # such as /dev/null
         if not stat.S_ISREG(status.st_mode):
             raise OSError(None, "is not a regular file")
+        if shared and status.st_uid != os.geteuid():
+            raise OSError(None, "is somebody else's, where everybody can write")
         if shared and status.st_nlink > 1:
             raise OSError(None, "has other names (hard links), under which it would change as well")
         for each in inputs:
