@@ -15,9 +15,13 @@ from typing import IO, Any, NamedTuple
 import pytest
 
 from netns_lab import Host, persistent, topology
+from netns_lab.fixtures import Attached, Pair
 from netns_lab.namespace import Spawner
 from netns_lab.topology import Topology
 from tests.lab.private_labs import XDPCTL, PrivateLabs
+from xdpctl.cli.main import main
+from xdpctl.datapath.hook import occupants
+from xdpctl.datapath.interfaces import Interface
 from xdpctl.pylibbpf.clang import compile_file
 
 OBJECTS = Path(__file__).parent / "objects"
@@ -104,6 +108,26 @@ def xdpctl_json(host: Host, *arguments: str) -> Any:
     done = xdpctl(host, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def xdpctl_here(host: Host, *arguments: str) -> None:
+    """The same inside this process, which is quicker, of a command that has to succeed."""
+
+    def run() -> None:
+        with pytest.raises(SystemExit) as end:
+            main([*arguments])
+        assert not end.value.code
+
+    host.call(run)
+
+
+@pytest.fixture
+def ready(pair: Pair, request: pytest.FixtureRequest) -> Attached:
+    """What `attached` is, made by `xdpctl_here`."""
+    made = Attached(pair.lab, pair.left, pair.right, pair.link)
+    xdpctl_here(pair.right, "attach", "eth0", "--mode", getattr(request, "param", "driver"))
+    assert made.right.call(occupants, Interface("eth0", pair.right.ifindex("eth0")))
+    return made
 
 
 def start(host: Host, *arguments: str) -> subprocess.Popen[str]:

@@ -51,14 +51,14 @@ def frames_in(path: Path) -> list[bytes]:
     return [each.packet_data for each in blocks(path, EnhancedPacket)]
 
 
-@pytest.mark.parametrize("attached", ["driver", "skb"], indirect=True)
-def test_file_has_each_packet_as_it_was_sent(attached: Attached, tmp_path: Path) -> None:
-    apply(attached, tmp_path, RULES)
+@pytest.mark.parametrize("ready", ["driver", "skb"], indirect=True)
+def test_file_has_each_packet_as_it_was_sent(ready: Attached, tmp_path: Path) -> None:
+    apply(ready, tmp_path, RULES)
     frames, path = [*traffic.mix().values()], tmp_path / "all.pcapng"
     before = time.time()
     limit = ("--limit", str(len(frames)))
-    with reading(attached.right, "capture", "eth0", "-w", str(path), *limit) as process:
-        attached.left.send("eth0", frames)
+    with reading(ready.right, "capture", "eth0", "-w", str(path), *limit) as process:
+        ready.left.send("eth0", frames)
         output, errors = ended(process)
     after = time.time()
     assert output == ""
@@ -87,33 +87,33 @@ def test_file_has_each_packet_as_it_was_sent(attached: Attached, tmp_path: Path)
     assert statistics.options["isb_usrdeliv"] == len(frames)
 
 
-def test_standard_output_is_a_pipe_for_tshark(attached: Attached, tmp_path: Path) -> None:
+def test_standard_output_is_a_pipe_for_tshark(ready: Attached, tmp_path: Path) -> None:
     out = tmp_path / "read.txt"
     words = ("capture", "eth0", "-w", "-", "--limit", "3", "--verdict", "pass")
     with (
         out.open("w") as written,
-        attached.right.popen(
+        ready.right.popen(
             ["tshark", "-n", "-r", "-", "-T", "fields", "-e", "frame.verdict.ebpf_xdp"],
             stdin=subprocess.PIPE, stdout=written, stderr=subprocess.DEVNULL,
         ) as reader,
-        reading(attached.right, *words, stdout=reader.stdin) as process,
+        reading(ready.right, *words, stdout=reader.stdin) as process,
     ):  # fmt: skip
         assert reader.stdin is not None
         reader.stdin.close()
-        attached.left.send("eth0", [TCP_FRAME] * 3)
+        ready.left.send("eth0", [TCP_FRAME] * 3)
         ended(process)
         assert reader.wait(60) == 0
     assert [int(line, 0) for line in out.read_text().splitlines()] == [2, 2, 2]
 
 
 def test_conditions_hold_for_packets_of_which_little_is_wanted(
-    attached: Attached, tmp_path: Path
+    ready: Attached, tmp_path: Path
 ) -> None:
     """20 bytes do not say that it is UDP."""
     path = tmp_path / "few.pcapng"
     options = ("--snaplen", "20", "--proto", "udp", "--dport", "53", "--limit", "2", "--json")
-    with reading(attached.right, "capture", "eth0", "-w", str(path), *options) as process:
-        attached.left.send("eth0", [TCP_FRAME, UDP_FRAME, TCP_FRAME, UDP_FRAME])
+    with reading(ready.right, "capture", "eth0", "-w", str(path), *options) as process:
+        ready.left.send("eth0", [TCP_FRAME, UDP_FRAME, TCP_FRAME, UDP_FRAME])
         output, errors = ended(process)
     assert json.loads(output) == {
         "interface": "eth0", "file": str(path), "written": 2, "lost": 0
@@ -123,14 +123,14 @@ def test_conditions_hold_for_packets_of_which_little_is_wanted(
     assert {row["frame.len"] for row in tshark(path)} == {str(len(UDP_FRAME))}
 
 
-def test_what_came_too_fast_is_counted_and_said(attached: Attached, tmp_path: Path) -> None:
+def test_what_came_too_fast_is_counted_and_said(ready: Attached, tmp_path: Path) -> None:
     """A ring of 16 MiB has no room for 9,000 records of more than 2,048 bytes."""
     path, count = tmp_path / "flood.pcapng", 9000
-    with reading(attached.right, "capture", "eth0", "-w", str(path)) as process:
+    with reading(ready.right, "capture", "eth0", "-w", str(path)) as process:
         process.send_signal(signal.SIGSTOP)
         in_an_hour_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 3600 * 10**9
-        set_leases(attached.right, in_an_hour_ns)
-        attached.left.send("eth0", [UDP_FRAME + bytes(1400)] * count)
+        set_leases(ready.right, in_an_hour_ns)
+        ready.left.send("eth0", [UDP_FRAME + bytes(1400)] * count)
         process.send_signal(signal.SIGCONT)
         _, errors = ended(process, signal.SIGINT)
     written = len(frames_in(path))
@@ -144,19 +144,19 @@ def test_what_came_too_fast_is_counted_and_said(attached: Attached, tmp_path: Pa
 
 
 def test_several_read_at_once_and_one_that_is_killed_disturbs_nobody(
-    attached: Attached, tmp_path: Path
+    ready: Attached, tmp_path: Path
 ) -> None:
     one, two = tmp_path / "one.pcapng", tmp_path / "two.pcapng"
-    host = attached.right
+    host = ready.right
     with (
         reading(host, "capture", "eth0", "-w", str(one)) as first,
         reading(host, "capture", "eth0", "-w", str(two), "--proto", "tcp", count=2) as second,
         reading(host, "top", "eth0", "--json", "--one-in", "1", count=3) as top,
         reading(host, "trace", "eth0", count=4) as killed,
     ):
-        attached.left.send("eth0", [UDP_FRAME, TCP_FRAME])
+        ready.left.send("eth0", [UDP_FRAME, TCP_FRAME])
         killed.kill()
-        attached.left.send("eth0", [TCP_FRAME] * 5)
+        ready.left.send("eth0", [TCP_FRAME] * 5)
         assert top.stdout is not None
         while json.loads(top.stdout.readline())["packets"] == 0:
             pass
@@ -167,7 +167,7 @@ def test_several_read_at_once_and_one_that_is_killed_disturbs_nobody(
     assert readers(host) == 1  # which the data plane will end with its lease
 
 
-def test_file_that_cannot_be_written_is_a_line(attached: Attached, tmp_path: Path) -> None:
+def test_file_that_cannot_be_written_is_a_line(ready: Attached, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -188,25 +188,25 @@ def test_file_that_cannot_be_written_is_a_line(attached: Attached, tmp_path: Pat
         str(shared / "others"): (2, "is somebody else's, where everybody can write"),
     }  # fmt: skip
     for path, (code, why) in expected.items():
-        done = xdpctl(attached.right, "capture", "eth0", "-w", path, "--seconds", "0.1")
+        done = xdpctl(ready.right, "capture", "eth0", "-w", path, "--seconds", "0.1")
         assert (done.returncode, done.stdout) == (code, ""), done.stderr
         assert done.stderr.splitlines()[-1] == f"xdpctl: {path}: {why}"
     assert precious.read_text() == "of root's"
-    assert readers(attached.right) == 0
-    done = xdpctl(attached.right, "capture", "eth0", "-w", "-", "--json")
+    assert readers(ready.right) == 0
+    done = xdpctl(ready.right, "capture", "eth0", "-w", "-", "--json")
     assert (done.returncode, done.stdout) == (2, "")
 
 
-def test_disk_that_fills_meanwhile_ends_it_with_a_line(attached: Attached, tmp_path: Path) -> None:
+def test_disk_that_fills_meanwhile_ends_it_with_a_line(ready: Attached, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     mount = f"mount -t tmpfs -o size=16k none {folder} && exec "
     command = mount + " ".join([*XDPCTL, "capture", "eth0", "-w", f"{folder}/x"])
     unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", command]
-    with attached.right.popen(unshare, stderr=subprocess.PIPE) as process:
-        until(lambda: process.poll() is not None or readers(attached.right) == 1)
-        attached.left.send("eth0", [TCP_FRAME + bytes(1000)] * 40)
+    with ready.right.popen(unshare, stderr=subprocess.PIPE) as process:
+        until(lambda: process.poll() is not None or readers(ready.right) == 1)
+        ready.left.send("eth0", [TCP_FRAME + bytes(1000)] * 40)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 3
     assert errors.splitlines()[1:] == [f"xdpctl: {folder}/x: no space left on device"]
-    assert readers(attached.right) == 0
+    assert readers(ready.right) == 0

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from netns_lab.fixtures import Attached
+from tests.lab.conftest import xdpctl_here
 from tests.lab.sampled import ended, readers, reading
 from tests.lab.test_trace import apply
 from tests.packets import ARP, IPV4, eth
@@ -60,13 +61,13 @@ def key_of(number: int) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def sending(attached: Attached) -> Iterator[None]:
+def sending(ready: Attached) -> Iterator[None]:
     """The batch, again and again, until the end."""
     done, frames = threading.Event(), batch()
 
     def send() -> None:
         while not done.wait(0.01):
-            attached.left.send("eth0", frames)
+            ready.left.send("eth0", frames)
 
     thread = threading.Thread(target=send)
     thread.start()
@@ -87,15 +88,15 @@ def talkers(document: Any, by: str) -> dict[int, Any]:
     return found
 
 
-def test_estimates_are_as_good_as_they_say(attached: Attached, tmp_path: Path) -> None:
+def test_estimates_are_as_good_as_they_say(ready: Attached, tmp_path: Path) -> None:
     """Five standard errors: of 35 good estimates one is further off in one of 50,000 runs. (Of 3.5
     it would be one of 60.)"""
-    apply(attached, tmp_path, RULES)
+    apply(ready, tmp_path, RULES)
     options = ("--json", "--once", "--interval", "1", "--one-in", "10")
-    with sending(attached), ExitStack() as stack:
+    with sending(ready), ExitStack() as stack:
         started = {
             by: stack.enter_context(
-                reading(attached.right, "top", "eth0", "--by", by, *options, count=0)
+                reading(ready.right, "top", "eth0", "--by", by, *options, count=0)
             )
             for by in key_of(0)
         }
@@ -112,17 +113,17 @@ def test_estimates_are_as_good_as_they_say(attached: Attached, tmp_path: Path) -
             assert abs(each["packets_per_second"] - rate * share) < 5 * error, (by, number)
             bits = each["packets_per_second"] * 8 * len(frame(0))
             assert each["bits_per_second"] == pytest.approx(bits)
-    assert readers(attached.right) == 0
+    assert readers(ready.right) == 0
 
 
-def test_every_packet_gives_exact_numbers(attached: Attached, tmp_path: Path) -> None:
-    apply(attached, tmp_path, RULES)
+def test_every_packet_gives_exact_numbers(ready: Attached, tmp_path: Path) -> None:
+    apply(ready, tmp_path, RULES)
     options = ("--json", "--one-in", "1", "--interval", "0.3")
-    with reading(attached.right, "top", "eth0", *options) as process:
+    with reading(ready.right, "top", "eth0", *options) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["talkers"] == []
-        attached.left.send("eth0", batch())
-        attached.left.send("eth0", eth(ARP, bytes(28)))
+        ready.left.send("eth0", batch())
+        ready.left.send("eth0", eth(ARP, bytes(28)))
         while (document := json.loads(process.stdout.readline()))["packets"] <= sum(SENDERS):
             pass
         ended(process, signal.SIGINT)
@@ -138,13 +139,13 @@ def test_every_packet_gives_exact_numbers(attached: Attached, tmp_path: Path) ->
         assert (each["error"], each["share"]) == (0, SENDERS[number] / total)
 
 
-def test_people_see_a_table(attached: Attached) -> None:
+def test_people_see_a_table(ready: Attached) -> None:
     arp = eth(ARP, bytes(28))
-    with reading(attached.right, "top", "eth0", "--one-in", "1", "--interval", "0.3") as process:
+    with reading(ready.right, "top", "eth0", "--one-in", "1", "--interval", "0.3") as process:
         assert process.stdout is not None
         while "0 packets" not in process.stdout.readline():
             pass
-        attached.left.send("eth0", [frame(0)] * 3 + [arp])
+        ready.left.send("eth0", [frame(0)] * 3 + [arp])
         rows: dict[str, list[str]] = {}
         while not {"198.51.100.0", "arp"} <= rows.keys():
             words = process.stdout.readline().split()
@@ -154,10 +155,10 @@ def test_people_see_a_table(attached: Attached) -> None:
     assert (rows["198.51.100.0"][1], rows["arp"][1]) == ("75.0%", "25.0%")
 
 
-def test_end_of_the_program_ends_it(attached: Attached) -> None:
-    with reading(attached.right, "top", "eth0", "--interval", "0.3") as process:
+def test_end_of_the_program_ends_it(ready: Attached) -> None:
+    with reading(ready.right, "top", "eth0", "--interval", "0.3") as process:
         assert process.stdout is not None
         process.stdout.readline()
-        attached.xdpctl("detach", "eth0")
+        xdpctl_here(ready.right, "detach", "eth0")
         _, errors = ended(process)
     assert errors == "xdpctl: eth0: xdpctl is not attached any more\n"

@@ -14,7 +14,7 @@ import pytest
 
 from netns_lab import traffic
 from netns_lab.fixtures import Attached, Pair
-from tests.lab.conftest import XDPCTL, xdpctl
+from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_here
 from tests.lab.private_labs import until
 from tests.lab.sampled import ended, program_of, readers, reading, set_leases
 from tests.lab.test_bans import packet
@@ -34,10 +34,10 @@ rules:
 """
 
 
-def apply(attached: Attached, folder: Path, text: str) -> None:
+def apply(ready: Attached, folder: Path, text: str) -> None:
     path = folder / "rules.yaml"
     path.write_text(text)
-    attached.xdpctl("apply", "eth0", str(path))
+    xdpctl_here(ready.right, "apply", "eth0", str(path))
 
 
 def in_words(frame: bytes) -> tuple[str, str]:
@@ -48,19 +48,17 @@ def in_words(frame: bytes) -> tuple[str, str]:
     return verdict.action.value, f"rule {verdict.rule}" if verdict.rule else "-"
 
 
-@pytest.mark.parametrize("attached", ["driver", "skb"], indirect=True)
-def test_a_line_for_each_packet_with_its_verdict_and_rule(
-    attached: Attached, tmp_path: Path
-) -> None:
-    apply(attached, tmp_path, RULES)
+@pytest.mark.parametrize("ready", ["driver", "skb"], indirect=True)
+def test_a_line_for_each_packet_with_its_verdict_and_rule(ready: Attached, tmp_path: Path) -> None:
+    apply(ready, tmp_path, RULES)
     frames = [*traffic.mix().values()]
     limit = ("--limit", str(len(frames)))
     before = time.time()
     with (
-        reading(attached.right, "trace", "eth0", *limit) as people,
-        reading(attached.right, "trace", "eth0", "--json", *limit, count=2) as scripts,
+        reading(ready.right, "trace", "eth0", *limit) as people,
+        reading(ready.right, "trace", "eth0", "--json", *limit, count=2) as scripts,
     ):
-        attached.left.send("eth0", frames)
+        ready.left.send("eth0", frames)
         text, errors = ended(people)
         document, silence = ended(scripts)
     after = time.time()
@@ -84,11 +82,11 @@ def test_a_line_for_each_packet_with_its_verdict_and_rule(
         assert before - 1 < datetime.fromisoformat(each["timestamp"]).timestamp() < after + 1
     stamps = [each["timestamp"] for each in packets]
     assert stamps == sorted(stamps)
-    assert readers(attached.right) == 0
+    assert readers(ready.right) == 0
 
 
-def test_fields_verdict_rule_and_set_choose_packets(attached: Attached, tmp_path: Path) -> None:
-    apply(attached, tmp_path, RULES)
+def test_fields_verdict_rule_and_set_choose_packets(ready: Attached, tmp_path: Path) -> None:
+    apply(ready, tmp_path, RULES)
     wanted = [
         ("--proto", "udp", "--dport", "53", "--src", "!192.0.2.0/24"),
         ("--src", "@mine"),
@@ -100,12 +98,12 @@ def test_fields_verdict_rule_and_set_choose_packets(attached: Attached, tmp_path
     frames = [UDP_FRAME, TCP_FRAME, from_set, TCP_FRAME[:40]]
     expected = [[from_set], [from_set], [TCP_FRAME], [UDP_FRAME, from_set], [TCP_FRAME[:40]]]
     processes = []
-    with reading(attached.right, "trace", "eth0", "--json") as everything:
+    with reading(ready.right, "trace", "eth0", "--json") as everything:
         for number, options in enumerate(wanted, 2):
-            context = reading(attached.right, "trace", "eth0", "--json", *options, count=number)
+            context = reading(ready.right, "trace", "eth0", "--json", *options, count=number)
             processes.append((context, context.__enter__()))
         try:
-            attached.left.send("eth0", frames)
+            ready.left.send("eth0", frames)
             assert everything.stdout is not None
             for _ in frames:
                 everything.stdout.readline()
@@ -118,31 +116,31 @@ def test_fields_verdict_rule_and_set_choose_packets(attached: Attached, tmp_path
                 context.__exit__(None, None, None)
 
 
-def test_ctrl_c_ends_it_and_the_sampling(attached: Attached) -> None:
-    with reading(attached.right, "trace", "eth0") as process:
-        attached.left.send("eth0", [TCP_FRAME])
+def test_ctrl_c_ends_it_and_the_sampling(ready: Attached) -> None:
+    with reading(ready.right, "trace", "eth0") as process:
+        ready.left.send("eth0", [TCP_FRAME])
         assert process.stdout is not None
         first = process.stdout.readline()
         assert " pass -  " in first
         _, errors = ended(process, signal.SIGINT)
     assert errors == "1 packet shown, 0 came too fast to be shown\n"
-    assert readers(attached.right) == 0
+    assert readers(ready.right) == 0
 
 
-def test_it_ends_by_itself_after_some_seconds(attached: Attached) -> None:
-    done = xdpctl(attached.right, "trace", "eth0", "--seconds", "0.1")
+def test_it_ends_by_itself_after_some_seconds(ready: Attached) -> None:
+    done = xdpctl(ready.right, "trace", "eth0", "--seconds", "0.1")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "0 packets shown, 0 came too fast to be shown\n"
 
 
 @pytest.mark.parametrize("how", ["detached", "deleted"])
-def test_end_of_the_program_or_interface_is_told(attached: Attached, how: str) -> None:
-    with reading(attached.right, "trace", "eth0") as process:
-        attached.left.send("eth0", [TCP_FRAME] * 30)
+def test_end_of_the_program_or_interface_is_told(ready: Attached, how: str) -> None:
+    with reading(ready.right, "trace", "eth0") as process:
+        ready.left.send("eth0", [TCP_FRAME] * 30)
         if how == "detached":
-            attached.xdpctl("detach", "eth0")
+            xdpctl_here(ready.right, "detach", "eth0")
         else:
-            attached.right.run(["ip", "link", "delete", "eth0"])
+            ready.right.run(["ip", "link", "delete", "eth0"])
         output, errors = ended(process)
     assert len(output.splitlines()) == 30
     said = "eth0: xdpctl is not attached" if how == "detached" else "eth0: no such interface"
@@ -153,30 +151,30 @@ def test_end_of_the_program_or_interface_is_told(attached: Attached, how: str) -
 
 
 def test_new_ruleset_meanwhile_misses_nothing_and_gives_its_rules_names(
-    attached: Attached, tmp_path: Path
+    ready: Attached, tmp_path: Path
 ) -> None:
-    with reading(attached.right, "trace", "eth0", "--json", "--limit", "30") as process:
+    with reading(ready.right, "trace", "eth0", "--json", "--limit", "30") as process:
         for name in ("", "one", "two"):
             if name:
-                apply(attached, tmp_path, f"rules: [{{name: {name}, action: drop, proto: udp}}]")
-            attached.left.send("eth0", [UDP_FRAME] * 10)
+                apply(ready, tmp_path, f"rules: [{{name: {name}, action: drop, proto: udp}}]")
+            ready.left.send("eth0", [UDP_FRAME] * 10)
         output, _ = ended(process)
     rules = [json.loads(line)["rule"] for line in output.splitlines()]
     assert rules == [None] * 10 + ["one"] * 10 + ["two"] * 10
 
 
-def test_killed_it_costs_no_more_than_its_lease(attached: Attached) -> None:
-    with reading(attached.right, "trace", "eth0") as process:
+def test_killed_it_costs_no_more_than_its_lease(ready: Attached) -> None:
+    with reading(ready.right, "trace", "eth0") as process:
         process.kill()
         process.wait(30)
         now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        with program_of(attached.right) as program:
+        with program_of(ready.right) as program:
             leases = [each.lease_ns for _, each in program.map("sample_readers").lookup_batch()]
         assert max(leases) <= now_ns + 5 * 10**9
-        assert readers(attached.right) == 1
-        set_leases(attached.right, now_ns - 1)  # as if those five seconds were over
-        attached.left.send("eth0", [TCP_FRAME])
-        until(lambda: readers(attached.right) == 0)
+        assert readers(ready.right) == 1
+        set_leases(ready.right, now_ns - 1)  # as if those five seconds were over
+        ready.left.send("eth0", [TCP_FRAME])
+        until(lambda: readers(ready.right) == 0)
 
 
 def test_nothing_is_read_where_we_are_not_attached_or_not_allowed(pair: Pair) -> None:
@@ -194,12 +192,12 @@ def test_nothing_is_read_where_we_are_not_attached_or_not_allowed(pair: Pair) ->
         assert done.stderr.startswith("xdpctl: CAP_SYS_ADMIN and CAP_NET_ADMIN are missing\n")
 
 
-def test_reader_of_a_pipe_that_ends_ends_it(attached: Attached) -> None:
-    with reading(attached.right, "trace", "eth0") as process:
+def test_reader_of_a_pipe_that_ends_ends_it(ready: Attached) -> None:
+    with reading(ready.right, "trace", "eth0") as process:
         assert process.stdout is not None
         process.stdout.close()
-        attached.left.send("eth0", [TCP_FRAME])
+        ready.left.send("eth0", [TCP_FRAME])
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
         process.wait(30)
-    assert readers(attached.right) == 0
+    assert readers(ready.right) == 0
