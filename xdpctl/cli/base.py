@@ -28,7 +28,7 @@ COMMANDS = {
     "See packets": ("top", "trace", "capture"),
     "Filter with rules": ("apply", "diff", "rollback", "check", "rule", "set"),
     "Ban sources for a while": ("ban", "unban", "bans"),
-    "Try it before it is on": ("replay", "compare", "explain"),
+    "Try it before it is on": ("replay", "compare", "explain", "test"),
     "Build a lab": ("lab",),
 }
 

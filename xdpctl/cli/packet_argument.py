@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from xdpctl.cli.field_options import value_of
-from xdpctl.cli.text import counted, printable
+from xdpctl.cli.text import printable
 from xdpctl.errors import WrongUsage
 from xdpctl.rules.inputs import STDIN
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _IN_CAPTURE = re.compile(r"(.+):([0-9]{1,18})", re.DOTALL)
 _HEX = re.compile(r"(?:0x)?[0-9a-f]*(?:[\s:]+(?:0x)?[0-9a-f]+)*[\s:]*", re.IGNORECASE)
-_NOT_DIGITS = re.compile(r"0x|[\s:]", re.IGNORECASE)
 
 
 class Chosen(NamedTuple):
@@ -86,17 +85,17 @@ def _frame_with(given: dict[str, object]) -> bytes:
 
 
 def _frame_of_hex(text: str) -> bytes:
-    digits = _NOT_DIGITS.sub("", text)
+    from xdpctl.replay.build import NoSuchPacket, frame_of_hex  # noqa: PLC0415
+
     if not _HEX.fullmatch(text):
         raise WrongUsage(
             "neither CAPTURE:NUMBER nor hexadecimal digits",
             hint="xdpctl explain night.pcap:17, or the packet's fields: --proto tcp --dport 22",
         )
-    if not digits:
-        raise WrongUsage("a packet of no bytes")
-    if len(digits) % 2:
-        raise WrongUsage(f"{counted(len(digits), 'hexadecimal digit')}: a byte has two")
-    return bytes.fromhex(digits)
+    try:
+        return frame_of_hex(text)
+    except NoSuchPacket as error:
+        raise WrongUsage(str(error)) from error
 
 
 def _until(reader: CaptureReader, number: int) -> Iterator[Packets]:

@@ -117,6 +117,15 @@ class Replay(Owner):
             if not keep:
                 self.close()
 
+    def begin(self, time_ns: int) -> None:
+        """Within `with`: let the clock begin at a Unix time instead of with the first packet.
+        Raises as `run()`."""
+        self._open(time_ns)
+
+    def forget(self) -> None:
+        """Let limits begin anew, as if no packet had come before. Raises KernelRefused."""
+        self.instance.forget()
+
     @property
     def is_begun(self) -> bool:
         """Whether packets have been judged, which limits may remember."""

@@ -8,11 +8,13 @@ that has them.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from xdpctl.replay import transport
+from xdpctl.replay.driver import LENGTH_MAX, LENGTH_MIN
 from xdpctl.rules import frame
 from xdpctl.rules.checks import impossible
 from xdpctl.rules.fields import FIELDS
@@ -33,6 +35,7 @@ _LATER_OFFSET = 1480
 """In bytes, of a later fragment: what a packet of 1,500 bytes holds, in units of eight."""
 _MORE_FRAGMENTS, _FRAGMENT_UNIT = 0x2000, 8
 _IP_ID = 1
+_NOT_DIGITS = re.compile(r"0x|[\s:]", re.IGNORECASE)
 
 
 class NoSuchPacket(BadValue):
@@ -246,6 +249,32 @@ def _ipv6(network: _Network, payload: bytes) -> bytes:
     addresses = b"".join(number.to_bytes(16, "big") for _, number in network[:2])
     first = 6 << 28 | network.dscp << 22
     return struct.pack("!IHBB", first, len(payload), following, network.ttl) + addresses + payload
+
+
+def frame_of_hex(text: str) -> bytes:
+    """The bytes of hexadecimal digits, with or without spaces, colons and `0x` between them.
+
+    Raises NoSuchPacket: they are no such, or not as many as the kernel takes.
+    """
+    digits = _NOT_DIGITS.sub("", text)
+    if len(digits) % 2:
+        digit = "digit" if len(digits) == 1 else "digits"
+        raise NoSuchPacket("hex", f"{len(digits):,} hexadecimal {digit}: a byte has two")
+    try:
+        octets = bytes.fromhex(digits)
+    except ValueError:
+        raise NoSuchPacket("hex", f"{quoted(text)} has other than hexadecimal digits") from None
+    if not LENGTH_MIN <= len(octets) <= LENGTH_MAX:
+        raise NoSuchPacket("hex", of_no_use(len(octets)))
+    return octets
+
+
+def of_no_use(length: int) -> str:
+    """Why the kernel does not take packets of some lengths."""
+    return (
+        f"a packet of {length:,} bytes: the kernel takes {LENGTH_MIN} to {LENGTH_MAX:,}, with the"
+        " Ethernet header"
+    )
 
 
 def _check(made: bytes, conditions: Mapping[str, Condition]) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from xdpctl.datapath.ban_entries import Prefix
 from xdpctl.errors import WrongUsage, XdpctlError
 from xdpctl.replay.api import Replay
+from xdpctl.replay.build import of_no_use
 from xdpctl.replay.driver import LENGTH_MAX, LENGTH_MIN
 from xdpctl.replay.instance import Instance
 from xdpctl.replay.limits import buckets_for
@@ -90,10 +91,7 @@ def explain(
     (batch,) = last
     octets = bytes(batch.data[batch.offsets[0] :][: batch.lengths[0]])
     if not LENGTH_MIN <= len(octets) <= LENGTH_MAX:
-        raise WrongUsage(
-            f"a packet of {len(octets):,} bytes: the kernel takes {LENGTH_MIN} to"
-            f" {LENGTH_MAX:,}, with the Ethernet header"
-        )
+        raise WrongUsage(of_no_use(len(octets)))
     packet = parse(octets)
     buckets = buckets_for(replay.instance, packet) if replay.is_begun else reference.Buckets()
     ((judged,),) = (each.judged for each in replay.judge([batch], records=True))

@@ -19,6 +19,7 @@ from xdpctl.replay.clock import Clock
 from xdpctl.replay.driver import LENGTH_MAX, Driver, Judged
 from xdpctl.replay.packets import Packets, parted
 from xdpctl.replay.verdicts import REFUSED, TOO_LONG, TOO_SHORT, UNCOUNTED, Summary, Wording
+from xdpctl.rules.limitplan import limits_of
 from xdpctl.rules.model import Ruleset
 
 SUBJECT = "replay"
@@ -127,6 +128,13 @@ class Instance(Owner):
             first, last = min(packets.times_ns), max(packets.times_ns)
             self._first_ns = first if self._first_ns is None else min(first, self._first_ns)
             self._last_ns = last if self._last_ns is None else max(last, self._last_ns)
+
+    def forget(self) -> None:
+        """Limits begin anew, with full buckets. Raises KernelRefused."""
+        if self.ruleset is None or not limits_of(self.ruleset.rules):
+            return
+        with explained(SUBJECT), self.running.map("cells").mmap(writable=True) as cells:
+            cells[:] = bytes(len(cells))
 
     def summary(self) -> Summary:
         """Raises KernelRefused."""
