@@ -163,6 +163,18 @@ def test_new_ruleset_meanwhile_misses_nothing_and_gives_its_rules_names(
     assert rules == [None] * 10 + ["one"] * 10 + ["two"] * 10
 
 
+def test_rule_that_goes_meanwhile_ends_who_asked_for_it(ready: Attached, tmp_path: Path) -> None:
+    apply(ready, tmp_path, RULES)
+    with reading(ready.right, "trace", "eth0", "--rule", "no-udp") as process:
+        ready.left.send("eth0", [UDP_FRAME])
+        assert process.stdout is not None
+        assert "drop rule no-udp" in process.stdout.readline()
+        apply(ready, tmp_path, "rules: [{name: other, action: drop, proto: udp}]")
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (3, "xdpctl: eth0: no-udp: no such rule\n")
+    assert readers(ready.right) == 0
+
+
 def test_killed_it_costs_no_more_than_its_lease(ready: Attached) -> None:
     with reading(ready.right, "trace", "eth0") as process:
         process.kill()

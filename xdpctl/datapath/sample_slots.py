@@ -165,8 +165,10 @@ class ProgramReader(Owner):
 
     def _enter(self, program: RunningProgram) -> None:
         readers, rings = program.map("sample_readers"), program.map("sample_rings")
+        before, self._number = self._number, None
+        if before is not None and program.map("sample_readers")[before].owner == self._owner:
+            self._lost_since = _lost_in(program, before) - self._lost_at_start
         self._lost_before, self._lost_since = self._lost_before + self._lost_since, 0
-        self._number = None
         with only_writer():
             now_ns = _now_ns()
             free = [
@@ -179,10 +181,11 @@ class ProgramReader(Owner):
                     f"{self.name}: {readers.info.max_entries} readers of its packets are there",
                     hint="a dashboard, top, trace or capture has to end first",
                 )
-            for number in free:  # those who were killed left theirs
+            for each in free:  # those who were killed left theirs
                 with suppress(KeyError, BpfError):
-                    del rings[number]
-            self._number = number = min(free)
+                    del rings[each]
+            number = min(free) if before is None or before not in free else before
+            self._number = number
             self._write_reader(program)
             rings[number] = self._ring.fd
             self._lost_at_start = _lost_in(program, number)
