@@ -12,8 +12,17 @@ from xdpctl.datapath.kernel import require_privileges
 from xdpctl.rules.inputs import STDIN
 
 
+class _Explain(Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`-:17`, of standard input, is no option."""
+        packets = [word for word in args if word.startswith(f"{STDIN}:")]
+        if packets and "--" not in args:
+            args = [*(word for word in args if word not in packets), "--", *packets]
+        return super().parse_args(ctx, args)
+
+
 @click.command(
-    cls=Command,
+    cls=_Explain,
     name="explain",
     short_help="Say what becomes of one packet, and why.",
     examples=(
