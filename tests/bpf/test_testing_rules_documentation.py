@@ -48,6 +48,14 @@ def test_examples_print_what_they_are_said_to(
         assert printed == expected
 
 
+@pytest.mark.usefixtures("examples")
+def test_example_in_python_prints_what_it_is_said_to(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    exec(compile(code, "testing-rules.md", "exec"), {})
+    (expected,) = re.findall(r"  # (.*)$", code, re.MULTILINE)
+    assert capsys.readouterr().out == f"{expected}\n"
+
+
 def test_file_of_expectations_holds(examples: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     path = examples / "page.test.yaml"

@@ -61,6 +61,7 @@ FOREIGN_VERBS = {
     "unblock": "unban",
     "unload": "detach",
     "watch": "stats --watch",
+    "why": "explain",
 }
 
 

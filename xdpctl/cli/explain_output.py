@@ -80,9 +80,9 @@ def verdict_lines(explained: Explanation) -> list[str]:
     text = f"{verdict.verdict}: {decider(verdict)}"
     if verdict.reason == "ban" and explained.bans:
         text += f" of {explained.bans[0]}"
-    if verdict.rule is None or not explained.asked or explained.asked[-1].failed is not None:
+    decisive = explained.asked[-1].rule if explained.asked else None
+    if decisive is None or decisive.name != verdict.rule:
         return [text]
-    decisive = explained.asked[-1].rule
     said = {k: v for k, v in writing.fields_of(decisive).items() if k != "name"}
     return [text, f"  {rule_text(said)}"]
 

@@ -7,6 +7,8 @@ in an instance of its own that touches no interface.
 """
 
 from xdpctl.replay.api import Replay
+from xdpctl.replay.explaining import Explanation, explain
+from xdpctl.replay.packets import batches_of
 from xdpctl.replay.verdicts import Summary, Verdict
 
-__all__ = ["Replay", "Summary", "Verdict"]
+__all__ = ["Explanation", "Replay", "Summary", "Verdict", "batches_of", "explain"]

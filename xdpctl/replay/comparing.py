@@ -91,9 +91,12 @@ class Comparison:
         return iter(found)
 
     def add(
-        self, batch: Batch, before: Sequence[Judged | None], after: Sequence[Judged | None],
+        self,
+        batch: Batch,
+        before: Sequence[Judged | None],
+        after: Sequence[Judged | None],
         wordings: tuple[Wording, Wording],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Compare what two programs made of a batch."""
         left = [_decision(each or _UNJUDGED) for each in before]
         right = [_decision(each or _UNJUDGED) for each in after]
@@ -116,9 +119,13 @@ class Comparison:
                 self._note(batch, place, before[place], changed[pair], wordings[0])
 
     def _note(
-        self, batch: Batch, place: int, judged: Judged | None,
-        decisions: tuple[Decision, Decision], wording: Wording,
-    ) -> None:  # fmt: skip
+        self,
+        batch: Batch,
+        place: int,
+        judged: Judged | None,
+        decisions: tuple[Decision, Decision],
+        wording: Wording,
+    ) -> None:
         offset, length, number = batch.offsets[place], batch.lengths[place], batch.numbers[place]
         packet = parse(bytes(memoryview(batch.data)[offset : offset + length]))
         verdict = wording.verdict(number, batch.times_ns[place], length, judged)
