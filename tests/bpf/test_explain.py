@@ -134,19 +134,10 @@ def test_packet_of_a_capture_comes_after_those_before_it(
     assert f"packet 3 of {capture}, 2023-11-14" in explained(f"{capture}:3").stdout
 
 
-@pytest.mark.parametrize(
-    "spelling", ["{}", "0x{}", "{} ", "in pairs", "with colons", "of tcpdump -xx"]
-)
-def test_hexadecimal_in_its_usual_spellings(explained: Explain, spelling: str) -> None:
+def test_hexadecimal_may_come_as_one_word_or_many(explained: Explain) -> None:
     octets = eth(IPV4, ipv4(17, UDP))
-    text = {
-        "in pairs": octets.hex(" "),
-        "with colons": octets.hex(":").upper(),
-        "of tcpdump -xx": octets.hex(" ", 2) + "\n",
-    }.get(spelling) or spelling.format(octets.hex())
-    document = explained(text, "--json").json
-    assert document["fields"]["dport"] == 53
-    assert document["fields"]["length"] == 42
+    document = explained(octets.hex(":"), "--json").json
+    assert (document["fields"]["dport"], document["fields"]["length"]) == (53, 42)
     assert explained(*octets.hex(" ").split(), "--json").json["fields"] == document["fields"]
 
 
@@ -334,7 +325,7 @@ def test_long_lists_of_a_rule_are_cut_for_people(
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -368,7 +359,7 @@ def _yaml(document: dict[str, Any]) -> str:
     return json.dumps(document)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_kernel_and_model_agree_on_generated_rules_and_limits_packet_by_packet(seed: int) -> None:
     """What limits have seen before a packet is read from their cells in the kernel."""
     random = Random(seed)
@@ -395,7 +386,7 @@ def limiting(random: Random) -> Ruleset:
 
 
 def test_without_rules_everything_passes_by_default() -> None:
-    for packet in PACKETS[::9]:
+    for packet in PACKETS[::40]:
         found = explained_by(None, [(NOW, packet.frame)])
         assert (found.verdict.verdict, found.verdict.reason) == ("pass", "default")
         assert (found.disagreement, found.asked) == (None, ())

@@ -14,7 +14,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Packet
 
-from xdpctl.replay.build import NoSuchPacket, condition_of, frame_of
+from xdpctl.replay.build import NoSuchPacket, condition_of, frame_of, frame_of_hex
 
 _SUMS = ("chksum", "cksum")
 
@@ -163,10 +163,21 @@ def test_what_is_no_packet_is_refused_in_a_line(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("spelling", ["{}", "0x{}", "{} ", "in pairs", "with colons", "in fours"])
+def test_hexadecimal_in_its_usual_spellings(spelling: str) -> None:
+    octets = bytes(range(14, 74))
+    text = {
+        "in pairs": "0x" + octets.hex(" ").replace(" ", ", 0x").replace(",", ""),
+        "with colons": octets.hex(":").upper(),
+        "in fours": octets.hex(" ", 2) + "\n",  # tcpdump -xx
+    }.get(spelling) or spelling.format(octets.hex())
+    assert frame_of_hex(text) == octets
+
+
 _ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     source=_ADDRESSES,
     protocol=st.sampled_from(["tcp", "udp", "sctp", "dccp", "udplite"]),

@@ -47,8 +47,8 @@ def command(
     """Show what was parsed of a packet, the verdict, which rule decided, and of each rule before it
     the first field that kept it from matching. The packet is one of a capture, by its number (what
     limits have seen before it counts), or an Ethernet frame in hexadecimal digits, or one that has
-    the fields that are given. The verdict is that of the very program that would run on an
-    interface; a model of the rules gives the reasons, and has to agree.
+    the fields that are given, each with one value. The verdict is that of the very program that
+    would run on an interface; a model of the rules gives the reasons, and has to agree.
     """
     from xdpctl.cli import explain_output  # noqa: PLC0415
     from xdpctl.cli.packet_argument import chosen_packet  # noqa: PLC0415

@@ -120,7 +120,8 @@ def _until(reader: CaptureReader, number: int) -> Iterator[Packets]:
         frame = bytes(memoryview(batch.data)[offset : offset + length])
         yield Frames(frame, [0], [length], [batch.times_ns[at]])
         return
-    raise WrongUsage(f"{reader.name}: has no packet {number:,}; the last is {last:,}")
+    message = f"{reader.name}: has no packet {number:,}; the last is {last:,}"
+    raise WrongUsage(message, hint="; ".join(reader.problems))
 
 
 def _why(reader: CaptureReader) -> str:
