@@ -14,7 +14,7 @@ from xdpctl.cli.talkers import document_of as talker_document
 from xdpctl.cli.trace import document_of
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.sampling import Sample
-from xdpctl.observe.talkers import By, Talkers
+from xdpctl.observe.talkers import By, Talkers, look_at
 
 PAGE = (Path(__file__).parent.parent.parent / "docs/packets.md").read_text(encoding="utf-8")
 SAMPLE = Sample(0, 60, bytes(60), 0, 0, "other", "pass", None, None, None)
@@ -38,6 +38,6 @@ def test_keys_of_documents_are_described() -> None:
     keys = set(document_of(SAMPLE))
     for by in By:
         talkers = Talkers(by, 1)
-        talkers.add([SAMPLE], Tally(1, 60), 1.0)
+        talkers.add(look_at([SAMPLE]), Tally(1, 60), 1.0)
         keys |= set(talker_document(talkers.ranking().talkers[0], by))
     assert keys <= set(re.findall(r"`(\w+)`", PAGE))

@@ -15,7 +15,6 @@ short frames.  What a field is absent from has None for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 LENGTH_MAX = 65535  # what is longer counts as that long
@@ -39,6 +38,8 @@ class Address(NamedTuple):
     number: int
 
     def __str__(self) -> str:
+        from ipaddress import IPv4Address, IPv6Address  # noqa: PLC0415 - for people only
+
         of_ipv4 = self.version == 4  # noqa: PLR2004
         return str(IPv4Address(self.number) if of_ipv4 else IPv6Address(self.number))
 
