@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from netns_lab import Host, persistent, topology
 from netns_lab.fixtures import Attached, Pair
 from netns_lab.namespace import Spawner
 from netns_lab.topology import Topology
+from tests.forked import forked, forking, json_of
 from tests.lab.private_labs import XDPCTL, PrivateLabs
 from xdpctl.cli.main import main
 from xdpctl.datapath.hook import occupants
@@ -27,87 +26,40 @@ from xdpctl.pylibbpf.clang import compile_file
 OBJECTS = Path(__file__).parent / "objects"
 
 
-FORKING = """
-import json, os, re, signal, sys
-import xdpctl.datapath.lockout, xdpctl.rules.compiler, xdpctl.rules.reading
-from xdpctl.cli.main import main
-from xdpctl.pylibbpf import _lib
-
-left = 0
-checked = _lib.Library._checked
-
-def counting(self, c_function, signature):
-    function = checked(self, c_function, signature)
-    if signature.fails is _lib.Fails.NEVER or re.search("_get_|lookup|query", signature.name):
-        return function  # it changes nothing
-    def call(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **named)
-    return call
-
-_lib.Library._checked = counting
-for line in sys.stdin:
-    left, words = json.loads(line)
-    output, end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(end, 1)
-        main(words)
-    os.close(end)
-    with open(output) as file:
-        said = file.read()
-    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said]), flush=True)
-"""
-
-
-class Forking:
-    """A process on a host that has `xdpctl` loaded, and runs commands in children: a tenth of what
-    a process for each takes."""
-
-    def __init__(self, host: Host) -> None:
-        self._process = host.popen(
-            [sys.executable, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-
-    def run(self, *words: str, killed_before: int = 0) -> tuple[int, str]:
-        """The exit code, or less the signal, and what a command writes; it may be killed before its
-        nth call of libbpf that can change something."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([killed_before, words]) + "\n")
-        self._process.stdin.flush()
-        code, output = json.loads(self._process.stdout.readline())
-        return code, output
-
-    def json(self, *words: str) -> Any:
-        """What a command that succeeds writes with --json."""
-        code, output = self.run(*words, "--json")
-        assert code == 0
-        return json.loads(output)
-
-    def close(self) -> None:
-        self._process.communicate(timeout=30)
-
-
-@contextmanager
-def forking(host: Host) -> Iterator[Forking]:
-    with closing(Forking(host)) as made:
-        yield made
-
-
 def xdpctl(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command on a host; whatever its exit code."""
-    return host.run([*XDPCTL, *arguments], check=False, timeout_s=60)
+    return forked().run(*arguments, namespaces=(host.namespace.path,))
 
 
 def xdpctl_json(host: Host, *arguments: str) -> Any:
     """What a command that succeeds writes with --json."""
-    done = xdpctl(host, *arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json_of(xdpctl(host, *arguments, "--json"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forking() -> Iterator[None]:
+    with forking():
+        yield
+
+
+class ForkedAttached(Attached):
+    """As what a project has that uses the plugin, but quicker."""
+
+    def xdpctl(self, *arguments: str) -> str:
+        done = xdpctl(self.right, *arguments)
+        if done.returncode:
+            raise subprocess.CalledProcessError(
+                done.returncode, done.args, done.stdout, done.stderr
+            )
+        return done.stdout
+
+
+@pytest.fixture
+def attached(pair: Pair, request: pytest.FixtureRequest) -> Attached:
+    """In the place of the plugin's fixture, for tests that are not about that."""
+    made = ForkedAttached(pair.lab, pair.left, pair.right, pair.link)
+    made.xdpctl("attach", "eth0", "--mode", getattr(request, "param", "driver"))
+    return made
 
 
 def xdpctl_here(host: Host, *arguments: str) -> None:

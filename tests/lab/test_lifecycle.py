@@ -14,7 +14,8 @@ import pytest
 
 from netns_lab import Host
 from netns_lab.fixtures import Pair
-from tests.lab.conftest import XDPCTL, forking, xdpctl, xdpctl_json
+from tests.forked import forked
+from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_json
 from tests.packets import IPV4, UDP, eth, ipv4
 from xdpctl.pylibbpf import Object, Program, program_ids, xdp
 from xdpctl.pylibbpf.xdp import Mode
@@ -210,19 +211,19 @@ def test_of_several_interfaces_all_are_attached_or_none(pair: Pair) -> None:
 
 def test_killed_before_any_call_attach_has_happened_or_not(pair: Pair) -> None:
     loaded = Loaded()
-    with forking(pair.right) as xdpctl:
-        for nth in range(1, 200):
-            code, _ = xdpctl.run("attach", "eth0", killed_before=nth)
-            present = xdpctl.json("status")
-            assert all(row["ours"] and row["attached_at"] for row in present)
-            loaded.should_be({row["program_id"] for row in present})
-            if present:
-                assert xdpctl.run("stats", "eth0")[0] == 0
-                assert xdpctl.run("detach", "eth0")[0] == 0
-            if code == 0:
-                break
-            assert code == -signal.SIGKILL
-    assert code == 0
+    path = (pair.right.namespace.path,)
+    for nth in range(1, 200):
+        done = forked().run("attach", "eth0", namespaces=path, killed_before=nth)
+        present = xdpctl_json(pair.right, "status")
+        assert all(row["ours"] and row["attached_at"] for row in present)
+        loaded.should_be({row["program_id"] for row in present})
+        if present:
+            assert xdpctl(pair.right, "stats", "eth0").returncode == 0
+            assert xdpctl(pair.right, "detach", "eth0").returncode == 0
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+    assert done.returncode == 0
     assert nth > 5
     loaded.check_nothing_else_stayed(pair.right)
 

@@ -13,7 +13,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from netns_lab.fixtures import Attached, Pair
-from tests.lab.conftest import forking, line, start, xdpctl, xdpctl_json
+from tests.forked import forked
+from tests.lab.conftest import line, start, xdpctl, xdpctl_json
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 V4 = Ether(**MACS) / IP(src="192.0.2.1", dst="192.0.2.2")
@@ -237,16 +238,16 @@ def test_killed_before_any_call_the_ruleset_is_the_old_one_or_the_new_one(
     old = write(tmp_path / "old.yaml", "rules: [{name: old, action: drop, dport: 1}]")
     new = write(tmp_path / "new.yaml", RULES)
     all_new = {"no-telnet", "office-dns", "no-udp"}
-    with forking(attached.right) as xdpctl:
-        assert xdpctl.run("apply", "eth0", old)[0] == 0
-        for nth in range(1, 100):
-            code, _ = xdpctl.run("apply", "eth0", new, killed_before=nth)
-            names = {rule["name"] for rule in xdpctl.json("rule", "list", "eth0")["rules"]}
-            if code == 0:
-                break
-            assert code == -signal.SIGKILL
-            assert names in ({"old"}, all_new)
-            if names == all_new:
-                assert xdpctl.run("apply", "eth0", old)[0] == 0
+    path = (attached.right.namespace.path,)
+    attached.xdpctl("apply", "eth0", old)
+    for nth in range(1, 100):
+        done = forked().run("apply", "eth0", new, namespaces=path, killed_before=nth)
+        names = set(counted(attached)) - {"default"}
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        assert names in ({"old"}, all_new)
+        if names == all_new:
+            attached.xdpctl("apply", "eth0", old)
     assert names == all_new
     assert nth > 10
