@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(ROOT / "tests").parts[0] in NEED_ROOT:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forking() -> Iterator[None]:
+    """Ends what runs commands for tests before it is looked whether anything was left behind."""
+    from tests.forked import forking  # noqa: PLC0415 - which needs this module
+
+    with forking():
+        yield
 
 
 def _program_ids() -> set[int]:

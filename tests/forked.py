@@ -10,7 +10,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ _PATIENCE_S = 120.0
 _SERVER = """
 import atexit, contextlib, ctypes, gc, json, os, re, signal, sys, traceback
 import xdpctl
-import netns_lab.persistent, netns_lab.topology_file
+import netns_lab.generate, netns_lab.persistent, netns_lab.topology_file, netns_lab.traffic
 import xdpctl.datapath.contents, xdpctl.datapath.lockout, xdpctl.rules.compiler
 import xdpctl.rules.reading, xdpctl.cli.tables
 from xdpctl.cli.base import COMMANDS
@@ -116,17 +116,19 @@ class Forked:
         namespaces: tuple[str, ...] = (),
         directory: Path = ROOT,
         killed_before: int = 0,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """
         Args:
             namespaces: paths of those to be entered.
+            environment: that of this process where it is not given.
             killed_before: its nth call of libbpf that can change something; 0 is never.
         """
         request = {
             "words": words,
             "namespaces": namespaces,
             "directory": str(directory),
-            "environment": dict(os.environ),
+            "environment": dict(os.environ if environment is None else environment),
             "killed_before": killed_before,
         }
         assert self._process.stdin is not None

@@ -16,7 +16,7 @@ from netns_lab import Host, persistent, topology
 from netns_lab.fixtures import Attached, Pair
 from netns_lab.namespace import Spawner
 from netns_lab.topology import Topology
-from tests.forked import forked, forking, json_of
+from tests.forked import forked, json_of
 from tests.lab.private_labs import XDPCTL, PrivateLabs
 from xdpctl.cli.main import main
 from xdpctl.datapath.hook import occupants
@@ -34,12 +34,6 @@ def xdpctl(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
 def xdpctl_json(host: Host, *arguments: str) -> Any:
     """What a command that succeeds writes with --json."""
     return json_of(xdpctl(host, *arguments, "--json"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _forking() -> Iterator[None]:
-    with forking():
-        yield
 
 
 class ForkedAttached(Attached):

@@ -22,6 +22,7 @@ from netns_lab.fixtures import Pair
 from netns_lab.generate import TABLE_FRAMES
 from netns_lab.profiles import PROFILES, frames_of
 from netns_lab.topology import Topology
+from tests.forked import forked
 from tests.lab.conftest import XDPCTL, StandingPair, standing_hosts, xdpctl, xdpctl_json
 from tests.oracle import parse
 from tests.packets import IPV4, UDP, eth, ipv4
@@ -32,10 +33,7 @@ SOUND = [frame for frame in traffic.mix().values() if parse(frame).reason is Non
 
 
 def lab_send(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*LAB_SEND, host.name, *arguments],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return forked().run("lab", "send", host.name, *arguments)
 
 
 def lab_send_json(host: Host, *arguments: str) -> Any:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.forked import forked
 from xdpctl.cli import lab, rule
 from xdpctl.cli import set as set_
 from xdpctl.cli.base import COMMANDS
@@ -19,10 +20,7 @@ ALL_VERBS = VERBS + [f"{name} {verb}" for name, group in GROUPS.items() for verb
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "xdpctl", *arguments],
-        capture_output=True, text=True, check=False, env=os.environ | environment,
-    )  # fmt: skip
+    return forked().run(*arguments, environment=os.environ | environment)
 
 
 def test_xdpctl_alone_shows_help_in_groups_with_five_examples() -> None:
