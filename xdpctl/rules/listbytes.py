@@ -94,7 +94,7 @@ class _Tokens:
 
     def __init__(self, text: Array, ends: Array) -> None:
         self._closing = text[ends]
-        digits = np.diff(ends, prepend=-1) - 1
+        digits = _steps(ends) - 1
         padded = np.concatenate((np.full(_DIGITS_MAX, _ZERO, np.uint8), text)) - np.uint8(_ZERO)
         ones = padded[ends + 2].astype(np.uint16)
         tens = padded[ends + 1] * (digits > 1)
@@ -103,7 +103,7 @@ class _Tokens:
         self._values = ones + tens * np.uint16(10) + hundreds * np.uint16(100)
         self._sound = (digits > 0) & (digits <= _DIGITS_MAX) & ((digits == 1) | (leading > 0))
         self.newline = np.flatnonzero(self._closing == _NEWLINE)
-        self._in_line = np.diff(self.newline, prepend=-1)
+        self._in_line = _steps(self.newline)
 
     def lines_of(self, ending: bytes) -> tuple[Array, Array]:
         """The lines whose tokens end so, with numbers in range and without leading zeros: the
@@ -119,6 +119,14 @@ class _Tokens:
             good &= self._values[token] <= most
             columns.append(self._values[token])
         return np.stack(columns[::-1], axis=1)[good].astype(np.uint32), lines[good]
+
+
+def _steps(places: Array) -> Array:
+    """How far each is from the one before, the first from -1."""
+    steps = np.empty_like(places)
+    steps[:1] = places[:1] + 1
+    np.subtract(places[1:], places[:-1], out=steps[1:])
+    return steps
 
 
 def _joined(numbers: Array) -> npt.NDArray[np.uint32]:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from xdpctl.rules.inputs import read_chunks
 from xdpctl.rules.intervals import Ipv4Ranges, WideRanges
-from xdpctl.rules.listbytes import plain_lines, without_comments
+from xdpctl.rules.listbytes import Lines, plain_lines, without_comments
 from xdpctl.rules.mistakes import BadRuleset, Mistake
 from xdpctl.rules.sets import arrays_of
 from xdpctl.rules.values import BITS, IPV6, AddressRange, BadValue, parse_address, parse_prefix
@@ -28,6 +30,7 @@ IPV4_MAX, IPV6_MAX = 6_000_000, 1_500_000
 NAMED_MAX = 10  # of bad lines and of prefixes with host bits
 _BAD_LINES_MAX = 100_000
 _LINE_BYTES_MAX = 1 << 16
+_THREADS = 2
 _BOM = b"\xef\xbb\xbf"
 _IPV6_LENGTHS = {str(length): length for length in range(BITS[IPV6] + 1)}
 _HOST_MASKS = np.array(
@@ -60,8 +63,8 @@ def read_list(path: str) -> AddressList:
     """
     reader = _Reader(path)
     content = hashlib.sha256()
-    for block in _blocks(path, content.update):
-        reader.read(block)
+    for block, lines in _with_lines(_blocks(path, content.update)):
+        reader.read(block, lines)
     return reader.result(content.hexdigest())
 
 
@@ -94,6 +97,18 @@ def _blocks(path: str, see: Callable[[bytes], None]) -> Iterator[bytes]:
         yield without_comments(begun + b"\n")
 
 
+def _with_lines(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, Lines]]:
+    """Blocks with their plain lines, some of them at a time: NumPy lets other threads go on."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[Future[tuple[bytes, Lines]]] = deque()
+        for block in blocks:
+            waiting.append(pool.submit(lambda each: (each, plain_lines(each)), block))
+            if len(waiting) > _THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 class _Reader:
     def __init__(self, path: str) -> None:
         self.path = path
@@ -105,8 +120,7 @@ class _Reader:
         self.unclean: list[tuple[int, str]] = []
         self.unclean_lines = 0
 
-    def read(self, block: bytes) -> None:
-        lines = plain_lines(block)
+    def read(self, block: bytes, lines: Lines) -> None:
         self.ipv4.append(np.stack((lines.first, lines.last), axis=1))
         if lines.odd or lines.host_bits:
             text = block.decode("latin-1")  # one character a byte, so that indices stay right
