@@ -279,6 +279,21 @@ def test_filter_of_the_data_plane_holds_back_what_it_can(bare: Sampled) -> None:
         assert frames_of(reader.read()) == [DNS, frame_from("192.0.2.3")]
 
 
+@pytest.mark.parametrize(("field", "place"), [("sport", 0), ("dport", 1)])
+def test_port_ranges_are_held_to_at_both_ends_by_the_data_plane(
+    bare: Sampled, field: str, place: int
+) -> None:
+    def frame(port: int) -> bytes:
+        ports = [1000, 1000]
+        ports[place] = port
+        return eth(IPV4, ipv4(17, struct.pack("!HHHH", *ports, 8, 0)))
+
+    conditions = {field: edges.FIELDS[field].condition(["500-600"])}
+    with bare.reader(Wanted(filter=PacketFilter(conditions).for_the_data_plane())) as reader:
+        bare.send(*map(frame, (499, 500, 600, 601)))
+        assert frames_of(reader.read()) == [frame(500), frame(600)]
+
+
 def test_full_ring_loses_and_counts_each_packet() -> None:
     """A record is a header of eight bytes (Linux, ringbuf.rst) and what is in it."""
     with one_cpu(), sampled() as program, program.reader(ring_bytes=4096) as reader:
