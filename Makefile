@@ -9,7 +9,7 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 VENV := .venv
 BIN := $(VENV)/bin
-OBJECTS := xdpctl/data/xdpctl.bpf.o xdpctl/data/replay.bpf.o netns_lab/data/generator.bpf.o
+OBJECTS := xdpctl/data/xdpctl.bpf.o xdpctl/data/xdpctl_untyped.bpf.o xdpctl/data/replay.bpf.o netns_lab/data/generator.bpf.o
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 # What Debian and Ubuntu call what is used. llvm has llvm-strip, linux-libc-dev the kernel's headers;

@@ -7,6 +7,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 OBJECTS = {
     "bpf/xdpctl.bpf.c": "xdpctl/data/xdpctl.bpf.o",
+    "bpf/xdpctl_untyped.bpf.c": "xdpctl/data/xdpctl_untyped.bpf.o",
     "bpf/replay.bpf.c": "xdpctl/data/replay.bpf.o",
     "bpf/generator.bpf.c": "netns_lab/data/generator.bpf.o",
 }

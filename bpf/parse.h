@@ -13,6 +13,7 @@
 #include <linux/ipv6.h>
 
 #include "config.h"
+#include "frame.h"
 #include "types.h"
 
 #define VLAN_TAGS_MAX	    2
@@ -378,7 +379,7 @@ static __always_inline void parse(struct xdp_md *ctx, struct packet *packet, boo
 		.ctx = ctx,
 		.data = (void *)(long)ctx->data,
 		.data_end = (void *)(long)ctx->data_end,
-		.length = bpf_xdp_get_buff_len(ctx),
+		.length = frame_length(ctx),
 		.asked = asked,
 	};
 	__be16 ethertype = 0;

@@ -299,6 +299,15 @@ def test_broken_installation_is_one_line_and_attaches_nothing(pair: Pair, what: 
     assert xdpctl_json(pair.right, "status") == []
 
 
+def test_a_kernel_that_does_not_tell_its_types_counts_as_well(pair: Pair) -> None:
+    hidden = "mount -t tmpfs none /sys/kernel/btf && exec python3 -m xdpctl attach eth0"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    shell = ["unshare", "--mount", "env", f"PATH={path}", "sh", "-c", hidden]
+    assert pair.right.run(shell).stdout.startswith("eth0: attached in driver mode")
+    pair.left.send("eth0", [eth(0x9999) + bytes(100)] * 3)
+    assert xdpctl_json(pair.right, "stats", "eth0")["packets"] == 3
+
+
 def test_object_without_btf_is_refused_for_nobody_could_find_it_again(
     pair: Pair, tmp_path: Path
 ) -> None:

@@ -20,7 +20,12 @@ from xdpctl.datapath.program import (
 from xdpctl.errors import BadInstallation
 from xdpctl.pylibbpf import Map, Object, ObjectProgram
 
-BPF_OBJECT = os.path.join(os.path.dirname(__file__), os.pardir, "data", "xdpctl.bpf.o")
+_DATA = os.path.join(os.path.dirname(__file__), os.pardir, "data")
+BPF_OBJECT = os.path.join(_DATA, "xdpctl.bpf.o")
+UNTYPED_BPF_OBJECT = os.path.join(_DATA, "xdpctl_untyped.bpf.o")
+"""For kernels without KERNEL_TYPES."""
+
+KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 
 MAX_BANS = 16_777_216
 """The largest table of bans."""
@@ -69,7 +74,8 @@ def loaded_program(
         BadInstallation: the BPF object is not there.
         PylibbpfError: libbpf or the kernel refuses.
     """
-    with open_object(BPF_OBJECT, PROGRAM_NAME) as obj:
+    typed = os.path.exists(KERNEL_TYPES)
+    with open_object(BPF_OBJECT if typed else UNTYPED_BPF_OBJECT, PROGRAM_NAME) as obj:
         program = obj.programs[PROGRAM_NAME]
         if offload_to is not None:
             program.set_ifindex(offload_to)
