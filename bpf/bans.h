@@ -69,28 +69,25 @@ __noinline int is_any_prefix_banned(const struct ban_key *address, __u64 lengths
 	return 0;
 }
 
+/* While nobody is banned this costs one load, and what follows is not even prepared for. */
 static __always_inline bool is_banned(const struct packet *packet)
 {
-	__u32 only = 0;
-	const struct ban_index *index = bpf_map_lookup_elem(&ban_index, &only);
-	struct ban_key address = {};
-
-	if (!index || !index->any)
+	if (!ban_index.any)
 		return false;
 	if (packet->present & HAS_IPV4) {
-		address.version = 4;
-		address.high = packet->source[0] << 32;
-		return is_any_prefix_banned(&address, index->ipv4, 0, packet->length);
+		const struct ban_key address = {.version = 4, .high = packet->source[0] << 32};
+
+		return is_any_prefix_banned(&address, ban_index.ipv4, 0, packet->length);
 	}
-	if (!(packet->present & HAS_IPV6))
-		return false;
-	address.version = 6;
-	address.high = packet->source[0];
-	address.low = packet->source[1];
-	for (__u32 i = 0; i < BAN_IPV6_WORDS; i++)
-		if (index->ipv6[i] &&
-		    is_any_prefix_banned(&address, index->ipv6[i], 64 * i, packet->length))
-			return true;
+	if (packet->present & HAS_IPV6) {
+		const struct ban_key address = {
+			.version = 6, .high = packet->source[0], .low = packet->source[1]};
+
+		for (__u32 i = 0; i < BAN_IPV6_WORDS; i++)
+			if (ban_index.ipv6[i] && is_any_prefix_banned(&address, ban_index.ipv6[i],
+								      64 * i, packet->length))
+				return true;
+	}
 	return false;
 }
 

@@ -38,20 +38,12 @@ struct {
 	__type(value, struct tally);
 } ban_hits SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ban_index);
-} ban_index SEC(".maps");
+/* What each packet looks at is a variable, which takes a load and no lookup. Each has a section,
+ * and so a map, of its own, for the controller replaces whole values. */
+struct ban_index ban_index SEC(".data.ban_index");
 
 /* Whoever samples; sample.h. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sampling);
-} sampling SEC(".maps");
+struct sampling sampling SEC(".data.sampling");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -26,9 +26,9 @@ static __always_inline const struct sample_reader *reader_at(__u32 number)
 	return bpf_map_lookup_elem(&sample_readers, &number);
 }
 
-static __always_inline void end_sampling(struct sampling *all, __u32 reader)
+static __always_inline void end_sampling(__u32 reader)
 {
-	__sync_fetch_and_and(&all->active, ~(1ULL << (reader & (SAMPLE_READERS - 1))));
+	__sync_fetch_and_and(&sampling.active, ~(1ULL << (reader & (SAMPLE_READERS - 1))));
 }
 
 /*
@@ -168,28 +168,26 @@ __noinline int ask_reader(struct xdp_md *ctx, struct sample *header, __u32 numbe
 __noinline int begin_sampling(__u64 now_ns)
 {
 	struct sample_state *state;
-	struct sampling *all;
 	__u32 only = 0;
 
-	all = bpf_map_lookup_elem(&sampling, &only);
 	state = bpf_map_lookup_elem(&sample_state, &only);
-	if (!all || !state)
+	if (!state)
 		return 0;
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < SAMPLE_READERS; i++) {
 		const struct sample_reader *reader = reader_at(i);
 
-		if (!reader || !(all->active >> i & 1))
+		if (!reader || !(sampling.active >> i & 1))
 			continue;
 		if (reader->lease_ns < now_ns)
-			end_sampling(all, i);
-		else if (state->active != all->active)
+			end_sampling(i);
+		else if (state->active != sampling.active)
 			state->gaps[i] = draw_gap(reader->one_in);
 	}
-	if (state->active != all->active)
+	if (state->active != sampling.active)
 		state->let_by = state->to_let_by = 0;
-	state->active = all->active;
-	return all->active & (1 << SAMPLE_READERS) - 1;
+	state->active = sampling.active;
+	return sampling.active & (1 << SAMPLE_READERS) - 1;
 }
 
 /* A packet for all readers. */
@@ -236,16 +234,14 @@ static __always_inline void sample_if_wanted(struct xdp_md *ctx, struct packet *
 					     const struct judgement *judgement)
 {
 	struct sample_state *state;
-	const struct sampling *all;
 	__u32 only = 0;
 
-	all = bpf_map_lookup_elem(&sampling, &only);
-	if (!all || !all->active)
+	if (!sampling.active)
 		return;
 	state = bpf_map_lookup_elem(&sample_state, &only);
 	if (!state)
 		return;
-	if (state->to_let_by && state->active == all->active)
+	if (state->to_let_by && state->active == sampling.active)
 		state->to_let_by--;
 	else
 		sample(ctx, packet, judgement);

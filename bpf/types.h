@@ -280,7 +280,7 @@ struct sampling {
 
 enum meta_format {
 	META_MAGIC = 0x78647063, /* "xdpc" */
-	META_SCHEMA_VERSION = 3,
+	META_SCHEMA_VERSION = 4,
 };
 
 /* What was kept of a ruleset: the ids of maps that are bound to the program, and how many bytes of

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from xdpctl.datapath.contents import content_of
 from xdpctl.datapath.loading import loaded_program
-from xdpctl.datapath.program import RunningProgram
+from xdpctl.datapath.program import SAMPLING, RunningProgram
 from xdpctl.datapath.sample_slots import ProgramReader
 from xdpctl.datapath.sampling import Sample, Wanted
 from xdpctl.pylibbpf import ObjectProgram
@@ -39,7 +39,7 @@ class Sampled(NamedTuple):
     @property
     def active(self) -> int:
         """Bits of readers."""
-        return int(self.running.map("sampling")[0].active) & 0xFF
+        return int(self.running.map(SAMPLING)[0].active) & 0xFF
 
     def expire(self, number: int) -> None:
         """As if a reader had been killed five seconds ago."""

@@ -15,7 +15,7 @@ from tests.bpf.banning import DROP, MACS, PASS, Banning, banning, frame, prefix
 from xdpctl.datapath.bans import Terms
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.loading import loaded_program
-from xdpctl.datapath.program import RunningProgram
+from xdpctl.datapath.program import BAN_INDEX, RunningProgram
 from xdpctl.errors import KernelRefused
 from xdpctl.rules.model import Action, Rule, Ruleset
 
@@ -100,7 +100,7 @@ def test_a_full_table_takes_new_bans_when_old_ones_have_expired() -> None:
         bans.ban("192.0.2.1", "192.0.2.2", terms=Terms(3600))
         with pytest.raises(KernelRefused, match=r"3 bans is full: 1 of 2 went in"):
             bans.ban("198.51.100.1", "198.51.100.2", terms=Terms(3600))
-        entries, index = bans.running.map("bans"), bans.running.map("ban_index")
+        entries, index = bans.running.map("bans"), bans.running.map(BAN_INDEX)
         long_ago = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 10**9
         for key, entry in list(entries.lookup_batch()):
             entries[vars(key)] = {**vars(entry), "expires_ns": long_ago}
@@ -116,14 +116,14 @@ def test_a_full_table_takes_new_bans_when_old_ones_have_expired() -> None:
 def test_lengths_no_longer_in_use_are_not_looked_up() -> None:
     with banning() as bans:
         bans.ban("10.0.0.0/8", "192.0.2.1", "::/0", "2001:db8::/64", "2001:db8::1")
-        index = bans.running.map("ban_index")[0]
+        index = bans.running.map(BAN_INDEX)[0]
         assert (index.ipv4, index.ipv6) == (1 << 8 | 1 << 32, (1, 1, 1))
         removed = bans.table.remove(map(prefix, ("10.0.0.0/8", "2001:db8::1", "192.0.2.9")))
         assert [str(each) for each in removed] == ["10.0.0.0/8", "2001:db8::1"]
-        index = bans.running.map("ban_index")[0]
+        index = bans.running.map(BAN_INDEX)[0]
         assert (index.ipv4, index.ipv6) == (1 << 32, (1, 1, 0))
         bans.table.remove(map(prefix, ("192.0.2.1", "::/0", "2001:db8::/64")))
-        assert bans.running.map("ban_index")[0].any == 0
+        assert bans.running.map(BAN_INDEX)[0].any == 0
 
 
 def test_bans_are_handed_on() -> None:

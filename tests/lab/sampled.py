@@ -11,7 +11,7 @@ from typing import Any
 from netns_lab import Host
 from tests.lab.conftest import XDPCTL
 from tests.lab.private_labs import until
-from xdpctl.datapath.program import RunningProgram, find_ours
+from xdpctl.datapath.program import SAMPLING, RunningProgram, find_ours
 
 # Whoever runs the tests may ignore SIGINT, as shells do for what runs in the background.
 _ENDS_BY_SIGINT = ["env", "--default-signal=INT"]
@@ -33,7 +33,7 @@ def program_of(host: Host) -> Iterator[RunningProgram]:
 def readers(host: Host) -> int:
     """How many there are, as the data plane sees it."""
     with program_of(host) as program:
-        return int(program.map("sampling")[0].active & 0xFF).bit_count()
+        return int(program.map(SAMPLING)[0].active & 0xFF).bit_count()
 
 
 def set_leases(host: Host, lease_ns: int) -> None:

@@ -19,7 +19,7 @@ from tests.lab.conftest import XDPCTL, xdpctl, xdpctl_json
 from tests.lab.private_labs import until
 from tests.lab.test_bans import packet
 from tests.packets import IPV4, TCP, UDP, eth, ipv4
-from xdpctl.datapath.program import RunningProgram
+from xdpctl.datapath.program import SAMPLING, RunningProgram
 from xdpctl.observe.live import LiveInterfaces
 from xdpctl.observe.monitor import Monitor
 from xdpctl.observe.reading import Table
@@ -267,7 +267,7 @@ def active_readers(attached: Attached) -> int:
     """The bits of those who sample."""
     (status,) = xdpctl_json(attached.right, "status")
     with RunningProgram(status["program_id"]) as program:
-        return program.map("sampling")[0].active & 0xFF
+        return program.map(SAMPLING)[0].active & 0xFF
 
 
 def test_who_sends_most_is_sampled_banned_and_not_sampled_when_it_has_gone(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from xdpctl.datapath.ban_entries import BAN_KEY, Ban, ban_of, is_in_force
 from xdpctl.datapath.counters import Tally
-from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.datapath.program import BAN_INDEX, NotOursError, RunningProgram
 from xdpctl.pylibbpf import Map
 
 SHOWN_MAX = 1000
@@ -48,7 +48,7 @@ class BanReader:
         """
         self._bans: Map = program.map("bans")
         self._hits: Map = program.map("ban_hits")
-        self._index: Map = program.map("ban_index")
+        self._index: Map = program.map(BAN_INDEX)
         self._most, self._clock = most, clock
         self._chosen: list[tuple[int, ...]] = []
         self._in_force = 0

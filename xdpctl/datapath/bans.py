@@ -17,7 +17,7 @@ from xdpctl.datapath.ban_entries import BAN_KEY, Ban, Prefix, ban_of, is_in_forc
 from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.locking import only_writer
-from xdpctl.datapath.program import RunningProgram
+from xdpctl.datapath.program import BAN_INDEX, RunningProgram
 from xdpctl.datapath.running import running_on
 from xdpctl.errors import KernelRefused, WrongUsage, XdpctlError
 from xdpctl.pylibbpf import BpfError, Map
@@ -124,7 +124,7 @@ class BanTable:
     def __init__(self, program: RunningProgram) -> None:
         self._bans: Map = program.map("bans")
         self._hits: Map = program.map("ban_hits")
-        self._index: Map = program.map("ban_index")
+        self._index: Map = program.map(BAN_INDEX)
         self._key = self._bans.key_row(*BAN_KEY)
         self._boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._now_ns = time.time_ns()

@@ -12,7 +12,9 @@ from xdpctl.datapath.counters import Tally
 from xdpctl.datapath.generation import Generation, configure, fill, write_once
 from xdpctl.datapath.limits import copy_cells
 from xdpctl.datapath.program import (
+    BAN_INDEX,
     PROGRAM_NAME,
+    SAMPLING,
     SCHEMA_VERSION,
     STORED_BLOCK_BYTES,
     RunningProgram,
@@ -31,8 +33,8 @@ MAX_BANS = 16_777_216
 """The largest table of bans."""
 
 _BANS = ("bans", "ban_hits")
-_SAMPLING = ("sampling", "sample_readers", "sample_state", "sample_rings")
-_HANDED_ON = ("counters", "rule_counts", "ban_index", *_BANS, *_SAMPLING)
+_SAMPLING = (SAMPLING, "sample_readers", "sample_state", "sample_rings")
+_HANDED_ON = ("counters", "rule_counts", BAN_INDEX, *_BANS, *_SAMPLING)
 
 
 class Content(NamedTuple):

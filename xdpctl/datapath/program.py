@@ -29,12 +29,16 @@ from xdpctl.pylibbpf import (
 from xdpctl.pylibbpf.btf import Kind
 from xdpctl.pylibbpf.fd import Owner
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The META_SCHEMA_VERSION of bpf/types.h that this code understands."""
 
 STORED_BLOCK_BYTES = 4096
 
 PROGRAM_NAME = "xdpctl"
+
+BAN_INDEX, SAMPLING = ".data.ban_index", ".data.sampling"
+"""Maps that the program has as variables: one each."""
+
 _PROGRAM_TYPE_XDP = 6
 # Maps of one element; its value is the struct of the same name.
 _MAP_TYPES = {"counters": MapType.PERCPU_ARRAY, "meta": MapType.ARRAY}

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from xdpctl.datapath.generation import DEFAULT_SLOT
 from xdpctl.datapath.kernel import explained
 from xdpctl.datapath.locking import only_writer
-from xdpctl.datapath.program import NotOursError, RunningProgram
+from xdpctl.datapath.program import SAMPLING, NotOursError, RunningProgram
 from xdpctl.datapath.sample_records import header_of, wanted_record
 from xdpctl.datapath.sampling import UNKNOWN_RULE, Sample, Wanted
 from xdpctl.datapath.slots import rule_names
@@ -156,7 +156,7 @@ class ProgramReader(Owner):
         if self._number is None or not self._is_owner(program):
             return False
         left_ns = program.map("sample_readers")[self._number].lease_ns - _now_ns()
-        active = program.map("sampling")[0].active
+        active = program.map(SAMPLING)[0].active
         return bool(left_ns > _LEASE_LEFT_NS and active >> self._number & 1)
 
     def _count_lost(self, program: RunningProgram) -> None:
@@ -268,12 +268,12 @@ def _to_unix_ns() -> int:
 
 def _same_maps(one: RunningProgram, other: RunningProgram) -> bool:
     """Whether readers of one are readers of the other."""
-    return one.map("sampling").info.id == other.map("sampling").info.id
+    return one.map(SAMPLING).info.id == other.map(SAMPLING).info.id
 
 
 def _set_active(program: RunningProgram, change: Callable[[int], int]) -> None:
     """Change the bits of readers, and the number above them, which lets all CPUs look."""
-    map_ = program.map("sampling")
+    map_ = program.map(SAMPLING)
     bits = program.map("sample_readers").info.max_entries
     active = map_[0].active
     changes = (active >> bits) + 1 & (1 << 64 - bits) - 1

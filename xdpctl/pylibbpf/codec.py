@@ -6,6 +6,7 @@
 | float, double                      | float                                               |
 | arrays                             | tuple; arrays of one-byte integers are bytes        |
 | structs, unions                    | Record: attributes, those of anonymous members too  |
+| data sections of one variable      | that variable                                       |
 
 To write a struct or a union, give a Record, a dict or any object with attributes. Members not given
 are zero; members that there are not, and members of a union that contradict each other, are errors.
@@ -466,6 +467,8 @@ def _compile_new(btf: Btf, type_id: int, depth: int) -> _Codec:
             return _Overlaid(btf, type_, depth + 1)
         case Kind.VAR:
             return _compile(btf, type_.type_id, depth + 1)
+        case Kind.DATASEC if len(type_.members) == 1 and not type_.members[0].offset_bits:
+            return _compile(btf, type_.members[0].type_id, depth + 1)
     raise BtfError(f"BTF type {type_id} ({type_.kind.name.lower()}) has no values")
 
 

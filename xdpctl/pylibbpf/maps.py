@@ -422,7 +422,7 @@ def codecs_of(info: MapInfo, btf: Btf | None) -> tuple[Codec | BytesCodec, Codec
             return BytesCodec(size)
         try:
             by_type = Codec(btf, type_id)
-        except BtfError:  # a whole data section, for one
+        except BtfError:  # a data section of many variables, for one
             return BytesCodec(size)
         return by_type if by_type.size == size else BytesCodec(size)
 

@@ -73,7 +73,8 @@ class Section:
         if memory is not None:
             return codec.decode(memory[offset : offset + codec.size])
         if self._life.loaded:
-            return codec.decode(self._map[0], offset)
+            ((_, value),) = self._map.lookup_batch(raw=True)
+            return codec.decode(value, offset)
         return codec.decode(ct.string_at(self._initial(offset, codec.size), codec.size))
 
     def __setattr__(self, name: str, value: Any) -> None:
