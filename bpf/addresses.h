@@ -2,7 +2,7 @@
 /*
  * Address tables: an IPv4 or IPv6 address to its class, 0 where no prefix covers it.
  *
- * A table is one array map whose elements are blocks of 64 bytes, the size of a cache line. It is
+ * A table is the one value of an array map: blocks of 64 bytes, the size of a cache line. It is
  * compiled by xdpctl/rules/addresses.py from the sorted addresses at which the class changes (the
  * boundaries), written through mmap and frozen. Block 0 holds the root; every other node has a
  * number, counted in half blocks. A value is a class, or ADDRESS_NODE and the number of a node.
@@ -43,6 +43,8 @@
 #define XDPCTL_ADDRESSES_H
 
 #include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include <bpf/bpf_helpers.h>
 
@@ -123,8 +125,9 @@ struct address_root {
 	__u32 child;
 	__u32 before;
 	__u32 limit;
-	__u8 used;   /* the table is: without it each address has class 0 */
-	__u8 direct; /* or else the root is in block 0 alone */
+	__u32 blocks; /* of the table */
+	__u8 used;    /* the table is: without it each address has class 0 */
+	__u8 direct;  /* or else the root is in block 0 alone */
 	__u8 shift;
 };
 
@@ -224,20 +227,27 @@ static __always_inline __u32 address_in_inner(const struct address_inner *node, 
 	return ADDRESS_NODE | child * 2;
 }
 
-static __always_inline __u32 address_in_array(void *table, __u32 first, __u64 slot, __u32 limit)
+/* The blocks of a table, of which the program knows how many there are. */
+struct address_table {
+	const union address_block *blocks;
+	const volatile struct address_root *root;
+};
+
+static __always_inline __u32 address_in_array(const struct address_table *table, __u32 first,
+					      __u64 slot, __u32 limit)
 {
-	const union address_block *block;
-	__u32 key;
+	__u64 block;
 
 	if (slot > limit)
 		slot = limit;
-	key = first + slot / ADDRESS_BLOCK_VALUES;
-	block = bpf_map_lookup_elem(table, &key);
-	return block ? block->values[slot % ADDRESS_BLOCK_VALUES] : 0;
+	block = first + slot / ADDRESS_BLOCK_VALUES;
+	return block < table->root->blocks
+		       ? table->blocks[block].values[slot % ADDRESS_BLOCK_VALUES]
+		       : 0;
 }
 
-static __always_inline __u32 address_in_direct(void *table, const struct address_direct *node,
-					       __u64 address)
+static __always_inline __u32 address_in_direct(const struct address_table *table,
+					       const struct address_direct *node, __u64 address)
 {
 	__u32 shift = node->meta >> ADDRESS_SHIFT_AT & 63;
 
@@ -246,9 +256,9 @@ static __always_inline __u32 address_in_direct(void *table, const struct address
 	return address_in_array(table, node->child, (address - node->base) >> shift, node->limit);
 }
 
-static __always_inline __u32 address_at_root(void *table, const volatile struct address_root *root,
-					     __u64 address)
+static __always_inline __u32 address_at_root(const struct address_table *table, __u64 address)
 {
+	const volatile struct address_root *root = table->root;
 	__u64 base = root->base;
 
 	if (!root->direct)
@@ -258,97 +268,141 @@ static __always_inline __u32 address_at_root(void *table, const volatile struct 
 	return address_in_array(table, root->child, (address - base) >> root->shift, root->limit);
 }
 
-/* `table` is the address of a map, so what follows has to be inlined, or wrapped for each map. */
+static __always_inline const union address_block *
+address_block_of(const struct address_table *table, __u32 value)
+{
+	__u64 block = (value & ~ADDRESS_NODE) / 2;
+
+	return block < table->root->blocks ? &table->blocks[block] : NULL;
+}
 
 /* The value at a node that is a leaf or, of every other kind, the node once more. */
-static __always_inline __u32 address_in_leaf(void *table, __u32 value, __u64 address)
+static __always_inline __u32 address_in_leaf(const union address_block *block, __u32 value,
+					     __u64 address)
 {
-	__u32 key = (value & ~ADDRESS_NODE) / 2;
-	const union address_block *block = bpf_map_lookup_elem(table, &key);
-	const struct address_small *node;
+	const struct address_small *node = &block->small[value & 1];
 
-	if (!block)
-		return 0;
-	node = &block->small[value & 1];
-	if ((node->meta & ADDRESS_KIND) == ADDRESS_SMALL)
-		return address_in_small(node, address);
-	if ((node->meta & ADDRESS_KIND) == ADDRESS_LARGE)
-		return address_in_large(&block->large, address);
-	if ((node->meta & ADDRESS_KIND) == ADDRESS_SPARSE)
-		return address_in_sparse(&block->sparse, address);
-	return value;
-}
-
-/*
- * The class of an address, or a node from where address_step_down() goes on: most ways end here,
- * and need no call. `address` is the high half of an IPv6 address.
- */
-static __always_inline __u32 address_above(void *table, const volatile struct address_root *root,
-					   __u64 address)
-{
-	__u32 value;
-
-	if (!root->used)
-		return 0;
-	value = address_at_root(table, root, address);
-	return value & ADDRESS_NODE ? address_in_leaf(table, value, address) : value;
-}
-
-/* The value at a node of any kind; with a class it was a leaf. */
-static __always_inline __u32 address_step_down(void *table, __u32 value, __u64 high, __u64 low)
-{
-	__u32 key = (value & ~ADDRESS_NODE) / 2;
-	const union address_block *block = bpf_map_lookup_elem(table, &key);
-	const struct address_small *node;
-	__u64 address;
-
-	if (!block)
-		return 0;
-	node = &block->small[value & 1];
-	address = node->meta & ADDRESS_LOW ? low : high;
 	switch (node->meta & ADDRESS_KIND) {
 	case ADDRESS_SMALL:
 		return address_in_small(node, address);
 	case ADDRESS_LARGE:
 		return address_in_large(&block->large, address);
-	case ADDRESS_DIRECT:
-		return address_in_direct(table, &block->direct, address);
 	case ADDRESS_SPARSE:
 		return address_in_sparse(&block->sparse, address);
-	default:
+	}
+	return value;
+}
+
+/* The value at a node of any kind; with a class it was a leaf. */
+static __always_inline __u32 address_in_node(const struct address_table *table,
+					     const union address_block *block, __u32 value,
+					     __u64 address)
+{
+	const struct address_small *node = &block->small[value & 1];
+
+	switch (node->meta & ADDRESS_KIND) {
+	case ADDRESS_DIRECT:
+		return address_in_direct(table, &block->direct, address);
+	case ADDRESS_INNER:
 		return address_in_inner(&block->inner, address);
 	}
+	return address_in_leaf(block, value, address);
+}
+
+/* The half that a node asks for. */
+static __always_inline __u64 address_half(const union address_block *block, __u32 value, __u64 high,
+					  __u64 low)
+{
+	return block->small[value & 1].meta & ADDRESS_LOW ? low : high;
 }
 
 /*
- * An array map of blocks and its root, both set before load, and what looks an address up in it: in
- * host byte order, or as halves in host byte order. Not BPF_F_RDONLY_PROG: reading a frozen map of
- * that kind at a known offset, the verifier wants to see the one element of it, and refuses more.
+ * The class of an address, or a node from where address_walk() goes on: nearly all ways end here,
+ * and need no call, which would take longer than what is done here. `high` is the high half of an
+ * IPv6 address; an IPv4 address has no other.
  */
-#define ADDRESS_TABLE(name)                                                                        \
+static __always_inline __u32 address_above(const struct address_table *table, __u64 high, __u64 low,
+					   const bool halves)
+{
+	const union address_block *block;
+	__u32 value = address_at_root(table, high);
+
+	if (!(value & ADDRESS_NODE))
+		return value;
+	block = address_block_of(table, value);
+	if (!block)
+		return 0;
+	value = address_in_node(table, block, value, high);
+	if (!(value & ADDRESS_NODE))
+		return value;
+	block = address_block_of(table, value);
+	if (!block)
+		return 0;
+	return address_in_leaf(block, value, halves ? address_half(block, value, high, low) : high);
+}
+
+#define ADDRESS_STEPS_A_CALL 4
+
+/* From a node on down, several steps. */
+static __always_inline __u32 address_walk(const struct address_table *table, __u32 value,
+					  __u64 high, __u64 low)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < ADDRESS_STEPS_A_CALL && value & ADDRESS_NODE; i++) {
+		const union address_block *block = address_block_of(table, value);
+
+		if (!block)
+			return 0;
+		value = address_in_node(table, block, value, address_half(block, value, high, low));
+	}
+	return value;
+}
+
+/*
+ * An array map, all blocks in its one value, which is looked up once, and its root, both set before
+ * load; and what looks an address up in it: in host byte order, or as halves in host byte order.
+ * The walk is verified by itself, once, and not for each way to get there.
+ *
+ * Not BPF_F_RDONLY_PROG: of a frozen map of that kind the verifier takes what it reads for known.
+ */
+#define ADDRESS_LOOKUP(name)                                                                       \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
 		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
 		__uint(max_entries, 1);                                                            \
-		__type(key, __u32);                                                                \
-		__type(value, union address_block);                                                \
+		__uint(key_size, sizeof(__u32));                                                   \
+		__uint(value_size, sizeof(union address_block));                                   \
 	} name SEC(".maps");                                                                       \
-	const volatile struct address_root name##_root
-
-/* A step is verified by itself, once, and not as often as it is repeated. */
-#define ADDRESS_LOOKUP(name)                                                                       \
-	ADDRESS_TABLE(name);                                                                       \
-	__noinline __u32 name##_step_down(__u32 value, __u64 high, __u64 low)                      \
+	const volatile struct address_root name##_root;                                            \
+	static __always_inline struct address_table name##_table(void)                             \
 	{                                                                                          \
-		return name##_root.used ? address_step_down(&name, value, high, low) : 0;          \
-	}                                                                                          \
-	static __always_inline __u16 name##_lookup(__u64 high, __u64 low, int depth)               \
-	{                                                                                          \
-		__u32 value = address_above(&name, &name##_root, high);                            \
+		__u32 only = 0;                                                                    \
                                                                                                    \
-		_Pragma("clang loop unroll(disable)") for (int i = 1;                              \
-							   i < depth && value & ADDRESS_NODE; i++) \
-			value = name##_step_down(value, high, low);                                \
+		return (struct address_table){bpf_map_lookup_elem(&name, &only), &name##_root};    \
+	}                                                                                          \
+	__noinline __u32 name##_walk(__u32 value, __u64 high, __u64 low)                           \
+	{                                                                                          \
+		struct address_table table = name##_table();                                       \
+                                                                                                   \
+		return table.blocks ? address_walk(&table, value, high, low) : 0;                  \
+	}                                                                                          \
+	static __always_inline __u16 name##_lookup(__u64 high, __u64 low, int depth,               \
+						   const bool halves)                              \
+	{                                                                                          \
+		struct address_table table;                                                        \
+		__u32 value;                                                                       \
+                                                                                                   \
+		if (!name##_root.used)                                                             \
+			return 0;                                                                  \
+		table = name##_table();                                                            \
+		if (!table.blocks)                                                                 \
+			return 0;                                                                  \
+		value = address_above(&table, high, low, halves);                                  \
+		_Pragma("clang loop unroll(disable)") while (depth > 0 && value & ADDRESS_NODE)    \
+		{                                                                                  \
+			value = name##_walk(value, high, low);                                     \
+			depth -= ADDRESS_STEPS_A_CALL;                                             \
+		}                                                                                  \
 		return value;                                                                      \
 	}
 
@@ -356,14 +410,14 @@ static __always_inline __u32 address_step_down(void *table, __u32 value, __u64 h
 	ADDRESS_LOOKUP(name)                                                                       \
 	static __always_inline __u16 name##_class(__u32 address)                                   \
 	{                                                                                          \
-		return name##_lookup(address, 0, ADDRESS_DEPTH_IPV4);                              \
+		return name##_lookup(address, 0, ADDRESS_DEPTH_IPV4, false);                       \
 	}
 
 #define ADDRESS_TABLE_IPV6(name)                                                                   \
 	ADDRESS_LOOKUP(name)                                                                       \
 	static __always_inline __u16 name##_class(__u64 high, __u64 low)                           \
 	{                                                                                          \
-		return name##_lookup(high, low, ADDRESS_DEPTH_IPV6);                               \
+		return name##_lookup(high, low, ADDRESS_DEPTH_IPV6, true);                         \
 	}
 
 #endif

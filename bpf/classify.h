@@ -42,9 +42,9 @@ enum search_row {
 };
 
 struct search {
-	__u64 summary; /* of the words still to be looked at */
-	__u64 now_ns;  /* 0 until somebody has asked */
-	__u32 rows[ROWS_MAX];
+	__u64 summary;	      /* of the words still to be looked at */
+	__u64 now_ns;	      /* 0 until somebody has asked */
+	__u32 rows[ROWS_MAX]; /* the place of the summary in `rows` */
 };
 
 /* Unrolled, so that the verifier leaves those out that the ruleset does not have. */
@@ -90,22 +90,28 @@ static __always_inline void add_mac(struct grouping *to, enum field field, __u64
 					   : found->destination);
 }
 
+static __always_inline __u32 row_at(__u32 number)
+{
+	return number * (1 + config.words);
+}
+
 static __always_inline void address_rows(const struct packet *packet, const __u64 *address,
 					 const volatile struct address_config *of, __u32 *set_row,
 					 __u32 *own_row)
 {
 	if (packet->present & HAS_IPV4) {
 		if (of->sets)
-			*set_row = of->set_rows[0] + sets_ipv4_class(address[0]);
+			*set_row = row_at(of->set_rows[0] + sets_ipv4_class(address[0]));
 		if (of->own)
-			*own_row = of->own_rows[0] + own_ipv4_class(address[0]);
+			*own_row = row_at(of->own_rows[0] + own_ipv4_class(address[0]));
 	} else if (packet->present & HAS_IPV6) {
 		if (of->sets)
-			*set_row = of->set_rows[1] + sets_ipv6_class(address[0], address[1]);
+			*set_row =
+				row_at(of->set_rows[1] + sets_ipv6_class(address[0], address[1]));
 		if (of->own)
-			*own_row = of->own_rows[1] + own_ipv6_class(address[0], address[1]);
+			*own_row = row_at(of->own_rows[1] + own_ipv6_class(address[0], address[1]));
 	} else {
-		*set_row = *own_row = of->absent_row;
+		*set_row = *own_row = row_at(of->absent_row);
 	}
 }
 
@@ -150,39 +156,43 @@ static __always_inline void group_rows(const struct packet *packet, __u32 *rows)
 
 		if (config.group[i].joint)
 			row = class_at(to.tables, config.group[i].table + row);
-		rows[i] = config.group[i].rows + row;
+		rows[i] = row_at(config.group[i].rows + row);
 	}
 }
 
-static __always_inline __u64 row_word(const struct search *search, enum search_row row, __u32 at)
+static __always_inline __u64 row_word(const struct rows *in, __u32 row, __u32 at)
 {
-	__u32 number = search->rows[row];
-	struct row *found = bpf_map_lookup_elem(&rows, &number);
+	__u32 place = row + at;
 
-	return found ? found->words[at] : 0;
+	return place < config.row_words ? in->words[place] : 0;
 }
 
 /* Word `at` of the rows, ANDed: a rule for each bit; at 0 the summary. */
 static __always_inline __u64 matching(const struct search *search, __u32 at)
 {
+	const struct rows *in;
 	__u64 word = ~0ULL;
+	__u32 only = 0;
 
+	in = bpf_map_lookup_elem(&rows, &only);
+	if (!in)
+		return 0;
 	if (config.source.sets && config.source.own)
-		word &= row_word(search, ROW_SOURCE_SETS, at) |
-			row_word(search, ROW_SOURCE_OWN, at);
+		word &= row_word(in, search->rows[ROW_SOURCE_SETS], at) |
+			row_word(in, search->rows[ROW_SOURCE_OWN], at);
 	else if (config.source.sets)
-		word &= row_word(search, ROW_SOURCE_SETS, at);
+		word &= row_word(in, search->rows[ROW_SOURCE_SETS], at);
 	else if (config.source.own)
-		word &= row_word(search, ROW_SOURCE_OWN, at);
+		word &= row_word(in, search->rows[ROW_SOURCE_OWN], at);
 	if (config.destination.sets && config.destination.own)
-		word &= row_word(search, ROW_DESTINATION_SETS, at) |
-			row_word(search, ROW_DESTINATION_OWN, at);
+		word &= row_word(in, search->rows[ROW_DESTINATION_SETS], at) |
+			row_word(in, search->rows[ROW_DESTINATION_OWN], at);
 	else if (config.destination.sets)
-		word &= row_word(search, ROW_DESTINATION_SETS, at);
+		word &= row_word(in, search->rows[ROW_DESTINATION_SETS], at);
 	else if (config.destination.own)
-		word &= row_word(search, ROW_DESTINATION_OWN, at);
+		word &= row_word(in, search->rows[ROW_DESTINATION_OWN], at);
 	FOR_GROUPS(i)
-	word &= row_word(search, ROW_GROUPS + i, at);
+	word &= row_word(in, search->rows[ROW_GROUPS + i], at);
 	return word;
 }
 

@@ -72,6 +72,7 @@ struct config {
 	__u32 steps;	     /* of the search, at most: the words, if there are rules */
 	__u32 groups;
 	__u32 table_values; /* in `tables` */
+	__u32 row_words;    /* in `rows` */
 	struct address_config source;
 	struct address_config destination;
 	struct field_config fields[FIELDS];

@@ -105,23 +105,22 @@ struct {
 	__type(value, __u64);
 } cells SEC(".maps");
 
-/* The value is cut to the words that the ruleset needs, before load. */
+/* All rows in one value, which is looked up once. Its size is set before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct row);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct rows));
 } rows SEC(".maps");
 
-/* Classes of values, and numbers of rows: all tables in one value, which is looked up once. Its
- * size is set before load. */
+/* Classes of values, and numbers of rows: all tables in one value, like the rows. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct class_tables);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct class_tables));
 } tables SEC(".maps");
 
 struct {

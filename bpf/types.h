@@ -158,10 +158,10 @@ struct judged {
 	__u32 length;
 };
 
-/* At 0 the summary: bit i says whether word i of those that follow has a bit set. Bit j of word i
- * stands for rule 64 * i + j. */
-struct row {
-	__u64 words[1 + 64];
+/* Rows one after the other. A row begins with its summary: bit i says whether word i of those that
+ * follow has a bit set. Bit j of word i stands for rule 64 * i + j. */
+struct rows {
+	__u64 words[1];
 };
 
 struct class_tables {

@@ -30,7 +30,7 @@ def set_root(obj: Object, table: Table) -> None:
 def in_kernel(path: Path, table: Table) -> Iterator[Object]:
     with Object.open(path) as obj:
         map_ = obj.maps[f"ipv{table.version}_table"]
-        map_.set_max_entries(len(table.blocks))
+        map_.set_value_size(table.blocks.nbytes)
         set_root(obj, table)
         obj.load()
         write(map_, table)

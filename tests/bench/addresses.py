@@ -79,7 +79,7 @@ def loaded(path: Path, workload: Workload, table: Table) -> Iterator[Object]:
     keys = wire(prefixes.first)
     lengths = prefixes.lengths.astype(np.uint32)[:, None].view(np.uint8)
     with Object.open(path) as obj:
-        obj.maps[f"table_map_{version}"].set_max_entries(len(table.blocks))
+        obj.maps[f"table_map_{version}"].set_value_size(table.blocks.nbytes)
         setattr(obj.rodata, f"table_map_{version}_root", table.root()._asdict())
         obj.maps[f"trie_map_{version}"].set_max_entries(len(keys))
         obj.maps[f"hash_map_{version}"].set_max_entries(len(keys) if workload.with_hash else 1)

@@ -73,7 +73,7 @@ def test_a_frozen_table_serves_the_next_program_unchanged(built: Path, version: 
         table = obj.maps[f"ipv{version}_table"]
         following.maps[f"ipv{version}_table"].reuse_fd(table.fd)
         following.load()
-        assert errno_of(table.update, 0, bytes(64)) == errno.EPERM
+        assert errno_of(table.update, 0, bytes(made.blocks.nbytes)) == errno.EPERM
         with pytest.raises(BpfError) as refused:
             table.mmap(writable=True)
         assert refused.value.errno == errno.EPERM

@@ -93,15 +93,14 @@ def configure(obj: Object, generation: Generation | None, *, replaying: bool = F
     compiled = generation.compiled
     obj.rodata.config = _config(obj, generation) | switches
     obj.maps.rules.set_max_entries(max(1, len(generation.rules)))
-    obj.maps.rows.set_value_size(_WORD_BYTES * (1 + compiled.words))
-    obj.maps.rows.set_max_entries(len(compiled.rows))
+    obj.maps.rows.set_value_size(compiled.rows.nbytes)
     obj.maps.tables.set_value_size(compiled.tables.nbytes)
     obj.maps.macs.set_max_entries(max(1, len(compiled.macs)))
     if generation.limits:
         obj.maps.limits.set_max_entries(len(generation.limits))
         obj.maps.cells.set_max_entries(compiled.cells)
     for name, table in compiled.address_tables.items():
-        obj.maps[name].set_max_entries(len(table.blocks))
+        obj.maps[name].set_value_size(table.blocks.nbytes)
         setattr(obj.rodata, f"{name}_root", table.root()._asdict())
     for name, root in compiled.kept_tables.items():
         setattr(obj.rodata, f"{name}_root", root._asdict())
@@ -149,6 +148,7 @@ def _config(obj: Object, generation: Generation) -> dict[str, Any]:
         "steps": compiled.words if generation.rules else 0,
         "groups": len(compiled.groups),
         "table_values": len(compiled.tables),
+        "row_words": compiled.rows.size,
         "source": _address_config(compiled.source),
         "destination": _address_config(compiled.destination),
         "fields": [_field_config(name, compiled) for name in _fields(obj)],

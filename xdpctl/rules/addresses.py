@@ -1,7 +1,7 @@
 """Address tables: disjoint intervals with classes become the blocks that the data plane reads.
 
-bpf/addresses.h draws the structure. What is compiled here is copied as it is into a BPF array map
-whose elements are blocks; `lookup` walks the same blocks in Python.
+bpf/addresses.h draws the structure. What is compiled here is copied as it is into the one value
+of a BPF array map; `lookup` walks the same blocks in Python.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from xdpctl.rules.address_layout import (
 )
 from xdpctl.rules.address_nodes import Blocks, Segments, Tree
 
-FORMAT = b"xdpctl address table 1"
+FORMAT = b"xdpctl address table 2"
 """Of blocks and of how lists are numbered: changed with either, so that no table is taken for one
 of today."""
 
@@ -38,10 +38,12 @@ class Root(NamedTuple):
     """What the program has of a table at hand (struct address_root).
 
     Attributes:
+        blocks: how many there are.
         used: 1, that of a program without the table is all zero.
         direct: whether block 0 is an array of values, as mostly; the others are of that array.
     """
 
+    blocks: int
     used: int = 1
     direct: int = 0
     base: int = 0
@@ -57,7 +59,7 @@ class Table:
 
     Attributes:
         version: 4 or 6.
-        blocks: uint32[n, 16], n at least 1: the elements of the array map, 64 bytes each.
+        blocks: uint32[n, 16], n at least 1, 64 bytes each: the one value of the array map.
         depth: the most nodes that a lookup visits.
     """
 
@@ -68,8 +70,9 @@ class Table:
     def root(self) -> Root:
         words = self.blocks[0]
         if words[0] & KIND_MASK != Kind.DIRECT:
-            return Root()
+            return Root(len(self.blocks))
         return Root(
+            len(self.blocks),
             direct=1,
             base=int(words.view(np.uint64)[1]),
             child=int(words[1]),
