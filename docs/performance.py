@@ -23,7 +23,8 @@ machine does meets all alike. Figures are the best of all rounds unless they are
 - **BPF_PROG_TEST_RUN**: the program alone, 64-byte UDP or short TCP packets, {flows} of each kind
   in equal parts, each again and again: tables are in the CPU's cache. The kernel's loop around the
   program is in all figures; it is what `drop` takes. `minimal` counts by protocol as the kernel's
-  xdp1 sample does, and drops. xdp-filter has all its features on.
+  xdp1 sample does, and drops. xdp-filter has all its features on. All are loaded {loadings} times,
+  since the kernel puts code at a random place, which makes it faster or slower by a tenth.
 - **Rules** have five fields: two prefixes of random length, protocol, source ports, destination
   ports. A packet that matches none has each field from some rule. "64 hosts x 64 ports" are rules
   for pairs, shuffled, and packets whose host and whose port are listed, but not their pair. "Worst

@@ -18,7 +18,7 @@ from tests.bench.flood import FRAMES
 from tests.bench.live import live
 from tests.bench.machine import machine
 from tests.bench.peers import find_peers
-from tests.bench.per_packet import FLOWS, per_packet
+from tests.bench.per_packet import FLOWS, LOADINGS, per_packet
 from tests.bench.processes import RULES, loading, start_up
 from tests.bench.ratios import Document
 from tests.bench.replays import replays
@@ -52,7 +52,13 @@ def measure(settings: Settings, folder: Path) -> Document:
         "machine": machine(),
         "peers": [peer._asdict() for peer in peers],
         "settings": settings._asdict(),
-        "method": {"flows": FLOWS, "frames": FRAMES, "rules": RULES, "bans": BANS},
+        "method": {
+            "flows": FLOWS,
+            "loadings": LOADINGS,
+            "frames": FRAMES,
+            "rules": RULES,
+            "bans": BANS,
+        },
     }
     for peer in peers:
         _say(f"{peer.command}: {peer.version or 'not here, and so not measured'}")

@@ -20,10 +20,24 @@ class Figures(NamedTuple):
 Costs = dict[str, Figures]
 
 
+class Taken:
+    """What was measured so far."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[float]] = {}
+
+    def add(self, measures: Mapping[str, Measure], rounds: int) -> None:
+        for _ in range(rounds):
+            for name, measure in measures.items():
+                self._by_name.setdefault(name, []).append(measure())
+
+    def costs(self) -> Costs:
+        """The figures of each, by name."""
+        return {name: Figures(min(all_), median(all_)) for name, all_ in self._by_name.items()}
+
+
 def in_turn(measures: Mapping[str, Measure], rounds: int) -> Costs:
     """The figures of each, by name."""
-    taken: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(rounds):
-        for name, measure in measures.items():
-            taken[name].append(measure())
-    return {name: Figures(min(all_), median(all_)) for name, all_ in taken.items()}
+    taken = Taken()
+    taken.add(measures, rounds)
+    return taken.costs()
