@@ -126,11 +126,24 @@ def _classify(
 ) -> tuple[U64, U64, U16, U64]:
     """Of intervals of numbers up to 2^32, ends not included: the starts and ends of the elementary
     intervals, their classes, and the classes' members."""
+    if lists == 1:  # as mostly, where it is a long one
+        first, behind = _joints_removed(starts, after)
+        members = np.arange(min(1, len(first)) + 1, dtype=np.uint64)[:, None]
+        return first, behind, np.ones(len(first), np.uint16), members
     at, values = _running(starts, after, owners, lists)
     (held,) = np.nonzero(values)
     first, behind = at[held], at[held + 1]
     classes, leaders = _numbered(values[held], what)
     return first, behind, classes, _members(first[leaders], starts, after, owners, lists)
+
+
+def _joints_removed(starts: U64, after: U64) -> tuple[U64, U64]:
+    """Intervals that touch are one."""
+    apart = starts[1:] != after[:-1]
+    return (
+        starts[np.concatenate(([True], apart))[: len(starts)]],
+        after[np.concatenate((apart, [True]))[: len(after)]],
+    )
 
 
 def _running(starts: U64, after: U64, owners: U32, lists: int) -> tuple[U64, U64]:
@@ -154,7 +167,8 @@ def _running(starts: U64, after: U64, owners: U32, lists: int) -> tuple[U64, U64
 
 def _numbered(values: U64, what: str) -> tuple[U16, Index]:
     """Numbers from 1 on in the order in which the values appear, and where each first does."""
-    distinct = np.unique(values)
+    distinct = np.sort(values)  # np.unique() would load masked arrays for that
+    distinct = distinct[np.concatenate(([True], distinct[1:] != distinct[:-1]))[: len(values)]]
     if len(distinct) > CLASSES_MAX:
         raise TooManyClasses(what, len(distinct))
     places = np.searchsorted(distinct, values)
