@@ -1,3 +1,3 @@
-from xdpctl.cli.main import main
+from xdpctl.cli.main import run
 
-main()
+run()

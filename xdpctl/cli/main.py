@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -40,6 +41,16 @@ def xdpctl(context: click.Context) -> None:
     """Count and filter packets at the XDP hook, before the rest of the kernel sees them."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+def run() -> NoReturn:
+    """The command line as a process of its own."""
+    try:
+        main()
+    finally:
+        # Or else Python goes through all objects at its end to find those that hold each other: a
+        # tenth of the time of a short command.
+        gc.freeze()
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
