@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     replayed_packets: int
 
 
-FULL = Settings(20, 10, 5, 3, 30, 1_000_000, 3, 1_000_000)
+FULL = Settings(20, 14, 5, 6, 30, 1_000_000, 3, 1_000_000)
 QUICK = Settings(3, 2, 2, 1, 5, 100_000, 2, 100_000)
 
 
