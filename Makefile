@@ -69,7 +69,7 @@ demo: build ## Two hosts, real packets, and what is counted of them; leaves noth
 example: build ## One's own first XDP program, in a lab (examples/first_xdp).
 	@$(SUDO) $(BIN)/python examples/first_xdp/in_a_lab.py
 
-# Half as many again as there are CPUs, since tests wait for the kernel now and then.
+# One more than there are CPUs, up to four: tests wait for the kernel now and then.
 WORKERS := $(shell n=$$(nproc); echo $$(( n > 2 ? 4 : n + 1 )))
 
 .PHONY: test
