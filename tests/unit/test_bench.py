@@ -144,7 +144,7 @@ def document() -> dict[str, Any]:
                     "cpu": "x", "cpus": 2, "clang": "clang 14", "python": "3.11"},
         "peers": [{"command": "nft", "package": "nftables", "version": None}],
         "settings": {"packet_rounds": 3, "prefixes": 1_000_000, "replayed_packets": 1_000_000},
-        "method": {"flows": 16, "frames": 1024, "rules": 100, "bans": 100_000},
+        "method": {"flows": 16, "loadings": 5, "frames": 1024, "rules": 100, "bans": 100_000},
         "minutes": 1.5,
         "packet_ns": costs(["minimal", *counters, *filters, *rules, *shapes, *sets], 100),
         "set_memory_mb": {"9 IPv4 prefixes": 65.0, "9 IPv6 prefixes": 3.0},
