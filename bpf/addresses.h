@@ -319,7 +319,8 @@ static __always_inline __u64 address_half(const union address_block *block, __u3
 /*
  * The class of an address, or a node from where address_walk() goes on: nearly all ways end here,
  * and need no call, which would take longer than what is done here. `high` is the high half of an
- * IPv6 address; an IPv4 address has no other.
+ * IPv6 address; an IPv4 address has no other. The root may be followed by a tree of low halves at
+ * once, where its array has a slot for each /64.
  */
 static __always_inline __u32 address_above(const struct address_table *table, __u64 high, __u64 low,
 					   const bool halves)
@@ -332,7 +333,8 @@ static __always_inline __u32 address_above(const struct address_table *table, __
 	block = address_block_of(table, value);
 	if (!block)
 		return 0;
-	value = address_in_node(table, block, value, high);
+	value = address_in_node(table, block, value,
+				halves ? address_half(block, value, high, low) : high);
 	if (!(value & ADDRESS_NODE))
 		return value;
 	block = address_block_of(table, value);

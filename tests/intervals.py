@@ -108,4 +108,17 @@ def powers(bits: int, count: int, random: Random) -> list[int]:
     return [base + (1 << bit) + each for bit in range(bits) for each in range(-(-count // bits))]
 
 
-SHAPES = (scattered, clustered, prefixes, powers)
+def neighbours(bits: int, count: int, random: Random) -> list[int]:
+    """Blocks of half the bits, of IPv6 /64s, side by side, with a few points in each, and in some
+    more of a large number: an array has a slot for each block, and what is inside right below."""
+    half = bits // 2
+    block = random.getrandbits(half) >> 1
+    points: list[int] = []
+    while len(points) < count:
+        block += random.choice((1, 1, 1, 2))
+        inside = random.choice((1, 2, count // 200, count // 100))
+        points += [block << half | random.getrandbits(half) for _ in range(inside)]
+    return points
+
+
+SHAPES = (scattered, clustered, prefixes, powers, neighbours)

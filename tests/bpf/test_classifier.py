@@ -4,9 +4,11 @@ that are aimed at their edges."""
 from __future__ import annotations
 
 import os
+import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from ipaddress import IPv6Address
 from random import Random
 
 import pytest
@@ -16,9 +18,11 @@ from hypothesis import strategies as st
 from tests.bpf.cells import cells_by
 from tests.bpf.judging import EPOCH, judging
 from tests.edges import NOW, deep_ruleset, frame, moments, ruleset
+from tests.packets import eth
 from xdpctl.rules.frame import Packet, parse
 from xdpctl.rules.limitplan import limits_of
 from xdpctl.rules.model import Action, Limit, Ruleset
+from xdpctl.rules.reading import read_text
 from xdpctl.rules.reference import Banned, Buckets, Network, Verdict, judge
 
 XDP = {Action.DROP: 1, Action.PASS: 2}
@@ -106,6 +110,19 @@ def test_large_rulesets(
     random = Random(f"{count} {request.config.getoption('--hypothesis-seed')}")
     rules = make(random, count)
     agree(rules, [frame(random, rules) for _ in range(frames)], moments(random, frames))
+
+
+@pytest.mark.parametrize("inside", [1, 90])
+def test_hosts_of_networks_side_by_side_are_told_apart(inside: int) -> None:
+    """An address table then has a slot for each /64, and the hosts' low halves right below it."""
+    random = Random(inside)
+    networks = [0x20010DB8 << 32 | number for number in range(200)]
+    hosts = [net << 64 | low for net in networks for low in random.sample(range(1 << 20), inside)]
+    listed = ", ".join(str(IPv6Address(host)) for host in hosts)
+    rules = read_text(f"rules: [{{action: drop, src: [{listed}]}}]", "", NOW).ruleset
+    near = [host + step for host in random.sample(hosts, 200) for step in (-1, 0, 1)]
+    header = struct.pack("!IHBB", 6 << 28, 0, 59, 64)
+    agree(rules, [eth(0x86DD, header + each.to_bytes(16, "big") + bytes(16)) for each in near])
 
 
 @settings(max_examples=15, deadline=None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import write_json
-from xdpctl.cli.rules_file import read_rules_file
 from xdpctl.cli.rules_output import (
     applied_document,
     file_argument,
@@ -39,9 +40,10 @@ def command(context: click.Context, interface: str, file: str, force: bool) -> N
     the default gateway's packets, ARP or neighbour discovery.
     """
     from xdpctl.datapath import rulesets  # noqa: PLC0415
+    from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
     found = find_interface(interface)
-    reading = read_rules_file(file, rulesets.known_lists(found))
+    reading = read_ruleset(file, time.time(), rulesets.known_lists(found))
     applied = rulesets.apply(found, lambda _: reading.ruleset, force=force)
     if session_of(context).json:
         write_json(applied_document(found, applied, reading.warnings))

@@ -107,7 +107,8 @@ def _start_with(
     file: str, interfaces: list[Interface], force: bool, session: Session
 ) -> tuple[Content, Document]:
     """What programs with the rules need, and what JSON says of starting with them."""
-    from xdpctl.cli.rules_file import read_rules_file  # noqa: PLC0415 - as all here, for --rules
+    import time  # noqa: PLC0415 - as all here, for --rules
+
     from xdpctl.cli.rules_output import (  # noqa: PLC0415
         print_ssh_note,
         print_warnings,
@@ -115,8 +116,9 @@ def _start_with(
     )
     from xdpctl.datapath.contents import content_of  # noqa: PLC0415
     from xdpctl.datapath.lockout import check_ruleset, own_address_warnings  # noqa: PLC0415
+    from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
-    reading = read_rules_file(file)
+    reading = read_ruleset(file, time.time())
     print_warnings(reading.warnings)
     for interface in interfaces:
         print_warnings(own_address_warnings(interface, reading.ruleset, lambda: None))

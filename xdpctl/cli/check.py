@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from xdpctl.cli.base import Command, session_of
 from xdpctl.cli.documents import write_json
-from xdpctl.cli.rules_file import read_rules_file
 from xdpctl.cli.rules_output import (
     file_argument,
     print_warnings,
@@ -33,8 +34,9 @@ def command(context: click.Context, file: str) -> None:
     without privileges. Whatever is wrong is told at once, by line and column.
     """
     from xdpctl.rules.compiler import compile_ruleset  # noqa: PLC0415 - NumPy
+    from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
-    reading = read_rules_file(file)
+    reading = read_ruleset(file, time.time())
     compiled = compile_ruleset(reading.ruleset)
     if session_of(context).json:
         document = ruleset_document(reading.ruleset) | {"table_bytes": compiled.table_bytes}

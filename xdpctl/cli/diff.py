@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from xdpctl.cli.base import Command, interface_argument, session_of
 from xdpctl.cli.documents import write_json
-from xdpctl.cli.rules_file import read_rules_file
 from xdpctl.cli.rules_output import difference_document, file_argument, print_difference
 from xdpctl.datapath.interfaces import find_interface
 
@@ -31,9 +32,10 @@ def command(context: click.Context, interface: str, file: str) -> int:
     """
     from xdpctl.datapath import rulesets  # noqa: PLC0415
     from xdpctl.rules.diff import difference  # noqa: PLC0415
+    from xdpctl.rules.reading import read_ruleset  # noqa: PLC0415 - YAML
 
     found = find_interface(interface)
-    new = read_rules_file(file).ruleset
+    new = read_ruleset(file, time.time()).ruleset
     found_difference = difference(rulesets.read_ruleset(found) or rulesets.bare_counter(), new)
     if session_of(context).json:
         write_json(difference_document(found_difference))
