@@ -208,7 +208,7 @@ __noinline __u64 walk_extensions(struct xdp_md *ctx, __u32 offset, __u32 next_he
 		.data = (void *)(long)ctx->data,
 		.data_end = (void *)(long)ctx->data_end,
 		.offset = offset & OFFSET_MAX,
-		.length = bpf_xdp_get_buff_len(ctx),
+		.length = frame_length(ctx),
 	};
 	enum fragment fragment = FRAGMENT_NO;
 

@@ -17,6 +17,7 @@ from xdpctl.pylibbpf.clang import compile_file
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "objects"
 XDPCTL = ROOT / "bpf/xdpctl.bpf.c"
+UNTYPED = ROOT / "bpf/xdpctl_untyped.bpf.c"
 REPLAY = ROOT / "bpf/replay.bpf.c"
 ADDRESSES = ROOT / "tests/bpf/objects/addresses.bpf.c"
 
@@ -37,7 +38,7 @@ def built_by(compiler: str, source: Path) -> Path:
     """The object that the compiler of that name makes of a source; made unless it is there."""
     program = _program(compiler)
     digest = hashlib.sha256(f"{program} {program.stat().st_mtime_ns} {source}".encode())
-    for each in sorted([source, *ROOT.glob("bpf/*.h"), ROOT / "xdpctl/pylibbpf/clang.py"]):
+    for each in sorted([source, *ROOT.glob("bpf/*.[ch]"), ROOT / "xdpctl/pylibbpf/clang.py"]):
         digest.update(each.read_bytes())
     output = CACHE / f"{compiler}-{digest.hexdigest()[:16]}" / f"{source.name.split('.')[0]}.bpf.o"
     if not output.exists():
@@ -67,7 +68,7 @@ def _program(compiler: str) -> Path:
 
 def main() -> None:
     for compiler in installed_compilers():
-        for source in (XDPCTL, REPLAY, ADDRESSES):
+        for source in (XDPCTL, UNTYPED, REPLAY, ADDRESSES):
             print(f"{compiler}: {built_by(compiler, source).relative_to(ROOT)}")
 
 

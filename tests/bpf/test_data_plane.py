@@ -13,7 +13,7 @@ from tests.oracle import parse
 from tests.packets import IPV4, PACKETS, Packet, eth, extension, ipv4, ipv6
 from xdpctl.datapath import loading
 from xdpctl.protocols import protocol_name
-from xdpctl.pylibbpf import BpfError, xdp_context
+from xdpctl.pylibbpf import BpfError, Object, xdp_context
 
 FRAME_MIN, FRAME_MAX = 14, 73_152  # what BPF_PROG_TEST_RUN takes
 
@@ -32,6 +32,20 @@ def either(request: pytest.FixtureRequest) -> Iterator[Bench]:
             patched.setattr(loading, "KERNEL_TYPES", "/nonexistent")
         with bench() as loaded:
             yield loaded
+
+
+def test_a_jit_without_the_kernels_functions_gets_the_other_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(obj: Object) -> None:
+        if "xdp_buff___ours" in {each.name for each in obj.btf.types}:  # type: ignore[union-attr]
+            raise BpfError(524, "bpf_object__load")
+        as_ever(obj)
+
+    as_ever = Object.load
+    monkeypatch.setattr(Object, "load", load)
+    with bench() as loaded:
+        assert_counted(loaded, eth(0x0806, bytes(46)), "arp", None)
 
 
 def named(protocol: str) -> str:

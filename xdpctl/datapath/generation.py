@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # NumPy, which only those need who load a ruleset
 
 DEFAULT_SLOT = 0
 
-_WORD_BYTES = 8
 _ASKS = {
     "asks_transport": ("proto", "sport", "dport", "flags", "icmp"),
     "asks_more": ("flags", "icmp"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from xdpctl.datapath.counters import Tally
@@ -20,14 +20,15 @@ from xdpctl.datapath.program import (
     RunningProgram,
 )
 from xdpctl.errors import BadInstallation
-from xdpctl.pylibbpf import Map, Object, ObjectProgram
+from xdpctl.pylibbpf import BpfError, Map, Object, ObjectProgram
 
 _DATA = os.path.join(os.path.dirname(__file__), os.pardir, "data")
 BPF_OBJECT = os.path.join(_DATA, "xdpctl.bpf.o")
 UNTYPED_BPF_OBJECT = os.path.join(_DATA, "xdpctl_untyped.bpf.o")
-"""For kernels without KERNEL_TYPES."""
+"""For kernels without KERNEL_TYPES, or whose JIT cannot use them (bpf/frame.h), and hardware."""
 
 KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
+_ENOTSUPP = 524  # of the kernel's own, and not errno's
 
 MAX_BANS = 16_777_216
 """The largest table of bans."""
@@ -76,11 +77,10 @@ def loaded_program(
         BadInstallation: the BPF object is not there.
         PylibbpfError: libbpf or the kernel refuses.
     """
-    typed = os.path.exists(KERNEL_TYPES)
-    with open_object(BPF_OBJECT if typed else UNTYPED_BPF_OBJECT, PROGRAM_NAME) as obj:
-        program = obj.programs[PROGRAM_NAME]
+
+    def prepare(obj: Object) -> None:
         if offload_to is not None:
-            program.set_ifindex(offload_to)
+            obj.programs[PROGRAM_NAME].set_ifindex(offload_to)
             for each in obj.maps:
                 each.set_ifindex(offload_to)
         _size_maps(obj, content, max_bans, replaying=replaying)
@@ -89,7 +89,9 @@ def loaded_program(
             kept_cells = ("cells",) if content and content.generation.kept.all else ()
             for name in (*_HANDED_ON, *kept_tables, *kept_cells):
                 obj.maps[name].reuse_fd(successor_of.map(name).fd)
-        obj.load()
+
+    with _loaded(prepare, plain=offload_to is not None) as obj:
+        program = obj.programs[PROGRAM_NAME]
         if obj.btf is None or not program.info.btf_id:
             # Nobody could find out later whose it is, and what its maps hold.
             raise BadInstallation(
@@ -116,6 +118,27 @@ def loaded_program(
         program.bind_map(obj.maps.meta.fd)
         _copy_cells(obj, content, successor_of)
         yield program
+
+
+def _loaded(prepare: Callable[[Object], None], *, plain: bool) -> Object:
+    """The object that suits the kernel, or the `plain` one, loaded after `prepare`. Raises as
+    `loaded_program`."""
+    if not plain and os.path.exists(KERNEL_TYPES):
+        try:
+            return _loaded_from(BPF_OBJECT, prepare)
+        except BpfError as error:
+            if error.errno != _ENOTSUPP:  # a JIT that knows no functions of the kernel, or none
+                raise
+    return _loaded_from(UNTYPED_BPF_OBJECT, prepare)
+
+
+def _loaded_from(path: str, prepare: Callable[[Object], None]) -> Object:
+    with ExitStack() as stack:
+        obj = stack.enter_context(open_object(path, PROGRAM_NAME))
+        prepare(obj)
+        obj.load()
+        stack.pop_all()
+        return obj
 
 
 def open_object(path: str, name: str) -> Object:
