@@ -54,7 +54,7 @@ def measure(settings: Settings, folder: Path) -> Document:
         "settings": settings._asdict(),
         "method": {
             "flows": FLOWS,
-            "loadings": LOADINGS,
+            "loadings": min(LOADINGS, settings.packet_rounds),
             "frames": FRAMES,
             "rules": RULES,
             "bans": BANS,

@@ -15,6 +15,7 @@ from xdpctl.cli.base import Program, Session
 from xdpctl.cli.text import printable
 from xdpctl.datapath.kernel import explain
 from xdpctl.errors import WrongUsage, XdpctlError
+from xdpctl.libc import keep_freed_memory
 from xdpctl.pylibbpf import PylibbpfError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
@@ -45,6 +46,7 @@ def xdpctl(context: click.Context) -> None:
 
 def run() -> NoReturn:
     """The command line as a process of its own."""
+    keep_freed_memory()
     try:
         main()
     finally:

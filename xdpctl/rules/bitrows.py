@@ -1,6 +1,6 @@
 """Bit rows: for each class of a field, a bit for each rule that the class satisfies.
 
-The layout is `struct row` of bpf/types.h: a summary word and then a word for every 64 rules.
+The layout is `struct rows` of bpf/types.h: a summary word and then a word for every 64 rules.
 """
 
 from __future__ import annotations
