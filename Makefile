@@ -69,10 +69,13 @@ demo: build ## Two hosts, real packets, and what is counted of them; leaves noth
 example: build ## One's own first XDP program, in a lab (examples/first_xdp).
 	@$(SUDO) $(BIN)/python examples/first_xdp/in_a_lab.py
 
+# One more than there are CPUs, up to four: tests wait for the kernel now and then.
+WORKERS := $(shell n=$$(nproc); echo $$(( n > 2 ? 4 : n + 1 )))
+
 .PHONY: test
 test: $(VENV)/.dev build ## All tests, as root, against this kernel.
 	@$(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(BIN)/python -m pytest \
-	  --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+	  --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: test-compilers
 test-compilers: $(VENV)/.dev .cache/.compilers build ## The same verdicts from what clang 14 and the newest clang make.

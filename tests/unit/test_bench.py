@@ -85,12 +85,16 @@ def test_a_rule_is_the_same_in_every_language(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lengths", [1, 4, 16])
 def test_bans_are_of_as_many_lengths_and_none_is_inside_of_another(lengths: int) -> None:
-    bans = [IPv4Network((each.network, each.length)) for each in bans_of(lengths)]
+    bans = bans_of(lengths)
     assert len(bans) == 100_000
-    assert len({each.prefixlen for each in bans}) == lengths
-    ends = sorted((int(each.network_address), int(each.broadcast_address)) for each in bans)
-    assert all(before < start for (_, before), (start, _) in pairwise(ends))
-    assert [each.prefixlen for each in bans[-16:]] == [32] * 16
+    assert len({each.length for each in bans}) == lengths
+    sizes = [1 << 32 - each.length for each in bans]
+    assert not any(each.network % size for each, size in zip(bans, sizes, strict=True))
+    spans = sorted(
+        (each.network, each.network + size) for each, size in zip(bans, sizes, strict=True)
+    )
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    assert [each.length for each in bans[-16:]] == [32] * 16
 
 
 @pytest.mark.parametrize("protocol", [6, 17])
