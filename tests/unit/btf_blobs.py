@@ -75,6 +75,14 @@ class Blob:
         """Kinds 8 to 11 and 18: typedef, volatile, const, restrict, type tag."""
         return self.add(kind, to, name=name if kind in (8, 18) else "")
 
+    def variable(self, type_: int, name: str = "v") -> int:
+        return self.add(14, type_, struct.pack("=I", 1), name=name)
+
+    def section(self, size: int, variables: list[tuple[int, int, int]]) -> int:
+        """Variables are (type, offset, size)."""
+        rows = [struct.pack("=III", *each) for each in variables]
+        return self.add(15, size, b"".join(rows), name=".data.s", info=len(variables))
+
     def raw(self) -> bytes:
         header = (0xEB9F, 1, 0, 24, 0, len(self.types), len(self.types), len(self.strings))
         return struct.pack("=HBBIIIII", *header) + self.types + self.strings

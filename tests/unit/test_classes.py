@@ -96,6 +96,12 @@ def test_intervals_that_touch_within_a_list_are_one() -> None:
     assert (found.starts.tolist(), found.ends.tolist()) == ([1, 20], [9, 21])
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_intervals_that_touch_in_the_only_list_are_one(version: int) -> None:
+    top = (1 << BITS[version]) - 1
+    assert_as_expected(version, [[(0, 4), (5, 9), (11, 12), (top - 3, top - 1), (top, top)]])
+
+
 def test_results_are_the_same_every_time() -> None:
     lists = [[(k, 1000 - k)] for k in range(200)] + [[(0, 2**32 - 1)]]
     one, other = classified(4, lists), classified(4, lists)

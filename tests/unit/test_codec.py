@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.btf_blobs import BOOL, SIGNED, Blob, codec_of
 from tests.unit.shapes import plain, shapes
 from xdpctl.pylibbpf import Btf, BtfError, Codec
-from xdpctl.pylibbpf.codec import BytesCodec
+from xdpctl.pylibbpf.codec import BytesCodec, Record
 
 
 @settings(deadline=None)
@@ -163,6 +163,26 @@ def test_data_is_read_at_an_offset_and_not_behind_its_end() -> None:
     for offset in (2, 5, 1 << 40):
         with pytest.raises(BtfError):
             codec.decode(data, offset)
+
+
+def test_a_data_section_of_one_variable_is_that_variable() -> None:
+    blob = Blob()
+    of_struct = blob.variable(blob.struct(8, [("a", blob.integer(4), 0), ("b", 1, 32)]))
+    blob.section(8, [(of_struct, 0, 8)])
+    codec = codec_of(blob)
+
+    assert codec.decode(bytes([7, 0, 0, 0, 9, 0, 0, 0])) == Record(a=7, b=9)
+    assert codec.encode({"a": 7, "b": 9}) == bytes([7, 0, 0, 0, 9, 0, 0, 0])
+
+
+@pytest.mark.parametrize("places", [[], [0, 4], [4]])
+def test_other_data_sections_have_no_codec(places: list[int]) -> None:
+    blob = Blob()
+    number = blob.variable(blob.integer(4))
+    blob.section(8, [(number, place, 4) for place in places])
+
+    with pytest.raises(BtfError, match="no values"):
+        codec_of(blob)
 
 
 @pytest.mark.parametrize("kind", ["void", "forward", "function", "prototype"])
