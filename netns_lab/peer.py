@@ -138,11 +138,25 @@ def _path_of(ipr: Any, nsid: int) -> str | None:
         with contextlib.suppress(OSError):  # gone meanwhile
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                if ipr.get_netnsid(fd=fd)["nsid"] == nsid:
+                if _nsid_of(ipr, fd) == nsid:
                     return path
             finally:
                 os.close(fd)
     return None
+
+
+def _nsid_of(ipr: Any, fd: int) -> int | None:
+    """None where the file is no namespace: a name that is being made or taken away, or that was
+    left behind by whom it was killed with, is a plain file."""
+    import pyroute2  # noqa: PLC0415
+
+    try:
+        nsid: int = ipr.get_netnsid(fd=fd)["nsid"]
+    except pyroute2.NetlinkError as error:
+        if error.code != errno.EINVAL:
+            raise
+        return None
+    return nsid
 
 
 def _namespaces() -> Iterator[str]:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter, PcapWriter
 
 import netns_lab
-from netns_lab import Host, Lab
+from netns_lab import Host, Lab, peer
 
 EXPERIMENTAL = b"\x88\xb5"  # the EtherType that IEEE 802 leaves to experiments: no stack answers
 TO_B = bytes.fromhex("020000000002 020000000001")  # from the first port of a lab to the second
@@ -629,6 +630,18 @@ def test_a_function_runs_inside_its_host_and_its_caller_stays_outside(lab: Lab) 
 def test_an_exception_inside_a_host_reaches_the_caller(lab: Lab) -> None:
     with pytest.raises(ZeroDivisionError):
         lab.host("a").call(lambda: 1 // 0)
+
+
+def test_a_name_that_is_no_namespace_is_in_nobodys_way(
+    pair: tuple[Host, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a plain file in /run/netns, where a name is just being made."""
+    (tmp_path / "being-made").touch()
+    others = peer._namespaces
+    monkeypatch.setattr(peer, "_namespaces", lambda: chain([f"{tmp_path}/being-made"], others()))
+    left, right = pair
+    found = left.call(peer.peer_of, "left", "eth0")
+    assert os.path.samefile(found.netns_path, right.netns_path)
 
 
 def test_the_path_of_a_namespace_is_of_use_to_other_programs(pair: tuple[Host, Host]) -> None:
