@@ -64,7 +64,8 @@ def _host_bits(byte: int) -> int:
 def _flow(frame: bytes, protocol: int | str, upper: int, checksum: int) -> Edit | None:
     if protocol in (_TCP, _UDP):
         return Edit(upper, _PORT, 0, checksum)
-    if frame[upper] in _ECHOES.get(protocol if isinstance(protocol, int) else -1, ()):
+    echoes = _ECHOES.get(protocol, ()) if isinstance(protocol, int) else ()
+    if frame[upper] in echoes and len(frame) >= upper + 6:
         return Edit(upper + 4, _ALL, 0, checksum)
     return None
 

@@ -36,8 +36,19 @@ def test_a_damaged_frame_is_named_as_the_oracle_does(
             frame[offset] = value
     damaged = bytes(frame[:length])
     assert str(headers_of(damaged).protocol) == parse(damaged).protocol
-    for edit in edits_of(damaged):
-        assert edit.offset + 2 <= len(damaged)
+    assert_edits_lie_inside(damaged)
+
+
+def assert_edits_lie_inside(frame: bytes) -> None:
+    for edit in edits_of(frame):
+        assert max(edit.offset, edit.header_checksum, edit.upper_checksum) + 2 <= len(frame)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_frame_cut_anywhere_is_edited_inside_of_what_is_left(name: str) -> None:
+    for frame in frames_of(name, traffic.ENDS, 1500):
+        for length in range(min(len(frame), 200)):
+            assert_edits_lie_inside(frame[:length])
 
 
 def test_flows_vary_by_address_and_port_behind_a_tag() -> None:
