@@ -96,21 +96,17 @@ $(addprefix .test-in-,$(GUESTS)): .test-in-%:
 	  $(BIN)/python -m pytest -p no:cacheprovider tests/kernels
 
 MINUTES ?= 5
-FUZZED := tests/bpf/test_data_plane.py tests/bpf/test_pylibbpf_shapes.py tests/bpf/test_pylibbpf_btf.py \
-  tests/unit/test_addresses.py tests/unit/test_captures_damage.py tests/unit/test_captures_reading.py \
-  tests/unit/test_captures_writing.py tests/unit/test_classes.py tests/unit/test_btf.py tests/unit/test_codec.py \
-  tests/unit/test_codec_structs.py tests/unit/test_oracle.py \
-  tests/unit/test_rules_files.py tests/unit/test_rules_lists.py tests/unit/test_rules_sets.py \
-  tests/unit/test_rules_reference.py
+# Those that take more from a seed than what Hypothesis does.
+SEEDED := tests/bpf/test_classifier.py tests/bpf/test_replay.py
 
 # $(1): what is fuzzed, $(2): variables for it.
 define fuzz_for_minutes
 	@end=$$((SECONDS + 60 * $(MINUTES))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
 	  $(SUDO) env XDPCTL_REQUIRE_ROOT=1 $(2) $(BIN)/python -m pytest -q -x \
-	    -p no:cacheprovider --hypothesis-seed=$$RANDOM $(1); \
+	    -p no:cacheprovider --hypothesis-profile=fuzz --hypothesis-seed=$$RANDOM $(1); \
 	  rounds=$$((rounds + 1)); \
-	done; echo "$$rounds rounds of $(firstword $(1)), nothing found"
+	done; echo "$$rounds rounds, nothing found: $(1)"
 endef
 
 .PHONY: fuzz .fuzz-verdicts .fuzz-others
@@ -118,10 +114,10 @@ fuzz: $(VENV)/.dev build ## Hypothesis for longer, with new seeds: make fuzz MIN
 	@$(MAKE) --no-print-directory --jobs=2 .fuzz-verdicts .fuzz-others
 
 .fuzz-verdicts:
-	$(call fuzz_for_minutes,tests/bpf/test_classifier.py,XDPCTL_FRAMES=4000)
+	$(call fuzz_for_minutes,$(SEEDED),XDPCTL_FRAMES=4000)
 
 .fuzz-others:
-	$(call fuzz_for_minutes,$(FUZZED))
+	$(call fuzz_for_minutes,-m hypothesis $(SEEDED:%=--deselect=%) tests)
 
 .PHONY: bench
 bench: $(VENV)/.dev build $(BENCH_PACKAGES:%=.cache/.peer-%) ## How fast, next to others; writes docs/performance.md.

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 NEED_ROOT = ("bpf", "lab", "kernels")
+
+settings.register_profile("fuzz", max_examples=500, deadline=None)
+"""For `make fuzz`: of tests that do not say themselves how many they need."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
