@@ -57,8 +57,24 @@ def _condition(value: st.SearchStrategy[Any], *, negatable: bool = True) -> st.S
     return st.one_of(either, st.fixed_dictionaries({"not": either})) if negatable else either
 
 
-# Not the whole range negated, which never matches and is a mistake.
-_port = _condition(numbers(65535).filter(lambda each: each != "0-65535"))
+def _excludes_all(condition: Any, most: int) -> bool:
+    """Whether it is negated and leaves no number from 0 to `most`: it never matches, a mistake."""
+    if not isinstance(condition, dict):
+        return False
+    values = condition["not"] if isinstance(condition["not"], list) else [condition["not"]]
+    lowest_left = 0
+    for first, last in sorted(map(_span, values)):
+        if first <= lowest_left:
+            lowest_left = max(lowest_left, last + 1)
+    return lowest_left > most
+
+
+def _span(value: int | str) -> tuple[int, int]:
+    first, _, last = str(value).partition("-")
+    return int(first, 0), int(last or first, 0)
+
+
+_port = _condition(numbers(65535)).filter(lambda each: not _excludes_all(each, 65535))
 _byte = _condition(numbers(255).filter(lambda each: each != "0-255"), negatable=False)
 
 _ANY_FRAME = {
