@@ -246,6 +246,27 @@ def tell_and_count(labs: PrivateLabs) -> None:
     ]
 
 
+def test_traffic_is_for_a_host_of_the_senders_lab(labs: PrivateLabs) -> None:
+    for name, hosts in (("one", "2"), ("two", "3")):
+        labs.lab("up", "bridge", "--name", name, "--hosts", hosts)
+    send = ("lab", "send", "one/b", "udp", "--count", "10", "--to")
+    for to in ("a", "one/a"):
+        assert labs.json(*send, to)["packets"] == 10
+    wrong = {
+        "c": (3, "one/c: no lab has such a host"),
+        "two/a": (2, "two/a: not in the lab of one/b"),
+        "two/c": (2, "two/c: not in the lab of one/b"),
+        "three/a": (3, "three/a: no lab has such a host"),
+    }
+    for done, (code, message) in zip(
+        labs.run_each((*send, to) for to in wrong), wrong.values(), strict=True
+    ):
+        assert one_line(done, code).startswith(message)
+    words = {"COMP_WORDS": "xdpctl lab send one/b udp --to ", "COMP_CWORD": "6"}
+    completed = labs.run(env=os.environ | words | {"_XDPCTL_COMPLETE": "bash_complete"})
+    assert completed.stdout.splitlines() == [f"plain,{each}" for each in ("a", "b", "c", "switch")]
+
+
 def test_names_that_mean_nothing_or_too_much_are_told(labs: PrivateLabs) -> None:
     labs.lab("up", "--name", "one")
     labs.lab("up", "routed", "--name", "two")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xdpctl import labnames
 from xdpctl.datapath.interfaces import all_interfaces, inside_namespace
 from xdpctl.errors import NoSuchNamespace, WrongUsage, XdpctlError
 from xdpctl.labnames import LabHost, has_namespace, lab_hosts, matching, short_name
@@ -32,6 +31,15 @@ def find_host(text: str) -> LabHost:
         hint = f"clear the lab away: xdpctl lab down {found[0].lab}"
         raise NoSuchNamespace(f"{found[0]}: has no network namespace", hint=hint)
     return found[0]
+
+
+def find_beside(host: LabHost, text: str) -> LabHost:
+    """A host of the same lab, as the host itself calls it. Raises as `find_host()`; WrongUsage for
+    one of another lab, as labs do not meet."""
+    found = find_host(text if "/" in text else f"{host.lab}/{text}")
+    if found.lab != host.lab:
+        raise WrongUsage(f"{found}: not in the lab of {host}")
+    return found
 
 
 def in_one_namespace(
@@ -71,6 +79,17 @@ def all_ports() -> list[str]:
     return found
 
 
+def complete_beside(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The hosts of all labs as they call each other: of a command that ends with an option, click
+    keeps no arguments that would tell which lab."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shells
+
+    names = sorted({each.host for each in lab_hosts()})
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 class HostName(click.ParamType[LabHost]):
     """A host of a lab that is up."""
 
@@ -86,7 +105,7 @@ class HostName(click.ParamType[LabHost]):
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shells
 
-        names = map(short_name, labnames.lab_hosts())
+        names = map(short_name, lab_hosts())
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -100,5 +119,5 @@ class LabName(click.ParamType[str]):
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - for shells
 
-        names = sorted({each.lab for each in labnames.lab_hosts()})
+        names = sorted({each.lab for each in lab_hosts()})
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]

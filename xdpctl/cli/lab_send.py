@@ -14,7 +14,7 @@ from netns_lab.namespace import require_privileges
 from xdpctl.cli.base import session_of
 from xdpctl.cli.documents import Document, write_json
 from xdpctl.cli.lab_command import LabCommand
-from xdpctl.cli.lab_names import HostName
+from xdpctl.cli.lab_names import HostName, complete_beside, find_beside
 from xdpctl.cli.text import printable, si
 from xdpctl.cli.watching import stop_signals
 from xdpctl.datapath.interfaces import inside_namespace
@@ -45,7 +45,11 @@ _DEFAULT_INTERFACE = "eth0"
 @click.argument("host", metavar="HOST", type=HostName())
 @click.argument("what", metavar="PROFILE|FILE.pcap")
 @click.option(
-    "--to", metavar="HOST", type=HostName(), help="Address it to this host [default: the peer]"
+    "--to",
+    "to_name",
+    metavar="HOST",
+    shell_complete=complete_beside,
+    help="Address it to this host of the lab [default: the peer]",
 )
 @click.option(
     "--count",
@@ -73,7 +77,7 @@ def command(
     context: click.Context,
     host: LabHost,
     what: str,
-    to: LabHost | None,
+    to_name: str | None,
     count: int | None,
     rate_pps: float | None,
     seconds: float | None,
@@ -93,6 +97,7 @@ def command(
     if what in PROFILES and count is None and seconds is None:
         count = COUNT_DEFAULT
     require_privileges()
+    to = None if to_name is None else find_beside(host, to_name)
     json = session_of(context).json
     with _file_errors(what), stop_signals() as stop, inside_namespace(host.netns):
         name = interface or _interface_to(to) or _DEFAULT_INTERFACE
