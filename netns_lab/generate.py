@@ -98,10 +98,10 @@ def generate(
     Raises SendError where the interface cannot send, is no veth, or no frame is fit;
     UnknownInterfaceError; KernelError; what iterating over `frames` raises.
     """
-    subject = f"{subject}: {interface_name}" if subject else interface_name
     once = count is None and seconds is None
     with contextlib.closing(Rtnl(subject)) as rtnl, contextlib.ExitStack() as stack:
         interface = rtnl.settle(interface_name)
+        subject = f"{subject}: {interface_name}" if subject else interface_name
         require_ready(subject, interface)
         peer = peer_of(subject, interface_name)
         sent = Sent()

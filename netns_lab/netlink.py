@@ -250,7 +250,8 @@ class Rtnl:
         try:
             yield
         except self._refused as error:
-            raise refusal(f"{self._host_name}: {subject}", error.code) from error
+            whole = f"{self._host_name}: {subject}" if self._host_name else subject
+            raise refusal(whole, error.code) from error
 
 
 def refusal(subject: str, code: int) -> LabError:

@@ -89,9 +89,9 @@ def ends_of(
 
     Raises as `peer_of()`; UnclearDestinationError where it is a bridge and nobody is named.
     """
+    peer = peer_of(subject, interface_name)
     with contextlib.closing(Rtnl(subject)) as rtnl:
         own = rtnl.interface(interface_name)
-    peer = peer_of(subject, interface_name)
     far = next_hop = peer.interface
     if to_netns_path is not None and not _same(peer.netns_path, to_netns_path):
         with netns.entered(to_netns_path), contextlib.closing(Rtnl(subject)) as rtnl:

@@ -254,6 +254,7 @@ def test_traffic_is_for_a_host_of_the_senders_lab(labs: PrivateLabs) -> None:
         assert labs.json(*send, to)["packets"] == 10
     wrong = {
         "c": (3, "one/c: no lab has such a host"),
+        "b": (2, "one/b: the sender itself"),
         "two/a": (2, "two/a: not in the lab of one/b"),
         "two/c": (2, "two/c: not in the lab of one/b"),
         "three/a": (3, "three/a: no lab has such a host"),

@@ -17,7 +17,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter, PcapWriter
 
-from netns_lab import Host, InvalidValueError, SendError, topology, traffic
+from netns_lab import Host, InvalidValueError, SendError, UnknownInterfaceError, topology, traffic
 from netns_lab.fixtures import Pair
 from netns_lab.generate import TABLE_FRAMES
 from netns_lab.profiles import PROFILES, frames_of
@@ -303,6 +303,12 @@ def test_an_interface_that_is_down_is_refused_in_a_line(standing: StandingPair) 
         standing.left.generate("eth0", numbered(1), count=1)
     with pytest.raises(SendError, match="a: lo: not a veth"):
         standing.left.generate("lo", numbered(1), count=1)
+    with pytest.raises(UnknownInterfaceError, match="/a: eth9: no such interface$"):
+        standing.left.generate("eth9", numbered(1), count=1)
+    nowhere = lab_send(standing.left, "udp", "--interface", "eth9")
+    assert nowhere.returncode == 3
+    assert nowhere.stderr.splitlines()[0].endswith("a: eth9: no such interface")
+    assert nowhere.stderr.count("eth9") == 1
 
 
 def test_what_is_neither_a_profile_nor_a_file_is_wrong_usage(standing: StandingPair) -> None:

@@ -34,11 +34,13 @@ def find_host(text: str) -> LabHost:
 
 
 def find_beside(host: LabHost, text: str) -> LabHost:
-    """A host of the same lab, as the host itself calls it. Raises as `find_host()`; WrongUsage for
-    one of another lab, as labs do not meet."""
+    """Another host of the same lab, as the host calls it. Raises as `find_host()`; WrongUsage for
+    one of another lab, as labs do not meet, and for the host itself."""
     found = find_host(text if "/" in text else f"{host.lab}/{text}")
     if found.lab != host.lab:
         raise WrongUsage(f"{found}: not in the lab of {host}")
+    if found == host:
+        raise WrongUsage(f"{found}: the sender itself")
     return found
 
 
