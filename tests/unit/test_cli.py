@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from tests.forked import forked
 from xdpctl.cli import lab, rule
 from xdpctl.cli import set as set_
 from xdpctl.cli.base import COMMANDS
+from xdpctl.cli.main import xdpctl
 
 VERBS = [verb for verbs in COMMANDS.values() for verb in verbs]
 GROUPS = {"lab": lab, "rule": rule, "set": set_}
@@ -95,7 +97,8 @@ def test_verb_that_is_like_nothing_is_answered_with_where_to_look() -> None:
         (["attach", "lo", "--mode", "turbo"], "Invalid value for '--mode'"),
         (["stats", "lo", "--watch", "0"], "Invalid value for '--watch'"),
         (["stats", "lo", "--watch", "-1"], "Invalid value for '--watch'"),
-        (["stats", "lo", "--watch", "nan"], "nan"),
+        (["stats", "lo", "--watch=nan"], "nan is not a number"),
+        (["stats", "lo", "--watch=inf"], "inf is not in the range"),
         (["stats", "lo", "--count", "0"], "Invalid value for '--count'"),
         (["--colour"], "No such option"),
         (["stats", "nowhere:"], "nowhere:: an interface of a lab is HOST:IFACE"),
@@ -120,6 +123,29 @@ def test_wrong_usage_is_one_line_a_hint_and_exit_code_2(arguments: list[str], me
     assert message in done.stderr.splitlines()[0]
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
+
+
+def command_of(verb: str) -> click.Command:
+    command: click.Command | None = xdpctl
+    for name in verb.split():
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(xdpctl), name)
+    assert command is not None
+    return command
+
+
+@pytest.mark.parametrize("text", ["nan", "-nan", "inf", "-inf", "1e999"])
+def test_no_option_takes_for_a_number_what_is_none(text: str) -> None:
+    numbers = [
+        option
+        for verb in ALL_VERBS
+        for option in command_of(verb).params
+        if isinstance(option.type, type(click.FLOAT))
+    ]
+    assert {option.name for option in numbers} >= {"seconds", "watch_seconds", "rate_pps"}
+    for option in numbers:
+        with pytest.raises(click.BadParameter, match="is not "):
+            option.type.convert(text, option, None)
 
 
 def test_errors_under_json_are_json_even_when_the_options_are_wrong() -> None:

@@ -3,6 +3,7 @@ the answer to a verb that is not ours."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -198,6 +199,23 @@ def _with_watch_seconds(args: list[str]) -> list[str]:
     return filled
 
 
+class NumberRange(click.FloatRange):
+    """A number in a range. NaN, which click's own lets pass, is none: it is neither below nor above
+    anything."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
+DURATION_S = NumberRange(min=0, min_open=True, max=1e9)
+WATCH_S = NumberRange(min=WATCH_SECONDS_MIN, max=86400)
+
+
 class InterfaceName(click.ParamType[str]):
     """An interface of the namespace chosen so far, or `HOST:IFACE` of a lab; for the shell both."""
 
@@ -246,7 +264,7 @@ def interval_option(default: float, what: str) -> Decorator:
         "--interval",
         "seconds",
         metavar="SECONDS",
-        type=click.FloatRange(min=WATCH_SECONDS_MIN, max=86400),
+        type=WATCH_S,
         default=default,
         help=f"{what} [default: every {default:g} s].",
     )
@@ -257,7 +275,7 @@ def watch_option(what: str) -> Decorator:
         "--watch",
         "-w",
         "watch_seconds",
-        type=click.FloatRange(min=WATCH_SECONDS_MIN, max=86400),
+        type=WATCH_S,
         metavar="[SECONDS]",
         help=f"{what} [default: every {WATCH_SECONDS_DEFAULT:g} s]",
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netns_lab.namespace import require_privileges
-from xdpctl.cli.base import session_of
+from xdpctl.cli.base import DURATION_S, NumberRange, session_of
 from xdpctl.cli.documents import Document, write_json
 from xdpctl.cli.lab_command import LabCommand
 from xdpctl.cli.lab_names import HostName, complete_beside, find_beside
@@ -61,13 +61,13 @@ _DEFAULT_INTERFACE = "eth0"
     "--rate",
     "rate_pps",
     metavar="PPS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0.001, max=1e9),
     help="Packets per second [default: what one CPU can]",
 )
 @click.option(
     "--seconds",
     metavar="S",
-    type=click.FloatRange(min=0, min_open=True),
+    type=DURATION_S,
     help="End after so many seconds.",
 )
 @click.option("--seed", metavar="N", type=click.IntRange(0, 2**64 - 1), default=0, help="Of flows.")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import click
 
+from xdpctl.cli.base import DURATION_S
 from xdpctl.cli.field_options import field_options, value_of
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.sampling import BYTES_MAX, ONE_IN_MAX, Wanted
@@ -42,7 +43,7 @@ _OPTIONS = (
     click.option(
         "--seconds",
         metavar="S",
-        type=click.FloatRange(min=0, min_open=True, max=1e9),
+        type=DURATION_S,
         help="End after S seconds.",
     ),
 )
