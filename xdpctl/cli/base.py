@@ -212,8 +212,8 @@ class NumberRange(click.FloatRange):
         return number
 
 
-DURATION_S = NumberRange(min=0, min_open=True, max=1e9)
-WATCH_S = NumberRange(min=WATCH_SECONDS_MIN, max=86400)
+SECONDS = NumberRange(min=0, min_open=True, max=1e9)
+INTERVAL_SECONDS = NumberRange(min=WATCH_SECONDS_MIN, max=86400)
 
 
 class InterfaceName(click.ParamType[str]):
@@ -264,7 +264,7 @@ def interval_option(default: float, what: str) -> Decorator:
         "--interval",
         "seconds",
         metavar="SECONDS",
-        type=WATCH_S,
+        type=INTERVAL_SECONDS,
         default=default,
         help=f"{what} [default: every {default:g} s].",
     )
@@ -275,7 +275,7 @@ def watch_option(what: str) -> Decorator:
         "--watch",
         "-w",
         "watch_seconds",
-        type=WATCH_S,
+        type=INTERVAL_SECONDS,
         metavar="[SECONDS]",
         help=f"{what} [default: every {WATCH_SECONDS_DEFAULT:g} s]",
     )

@@ -8,7 +8,7 @@ import click
 
 from netns_lab.namespace import Namespace, require_privileges
 from netns_lab.recorder import listen, record
-from xdpctl.cli.base import DURATION_S, session_of
+from xdpctl.cli.base import SECONDS, session_of
 from xdpctl.cli.documents import write_json
 from xdpctl.cli.lab_command import LabCommand
 from xdpctl.cli.lab_names import HostName
@@ -33,7 +33,7 @@ from xdpctl.labnames import LabHost
     "-w", "--write", "path", metavar="FILE", required=True, help="The file; - is standard output."
 )
 @click.option("--count", metavar="N", type=click.IntRange(min=1), help="End after N frames.")
-@click.option("--seconds", metavar="S", type=DURATION_S, help="End after S s.")
+@click.option("--seconds", metavar="S", type=SECONDS, help="End after S s.")
 @click.pass_context
 def command(
     context: click.Context,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netns_lab.namespace import require_privileges
-from xdpctl.cli.base import DURATION_S, NumberRange, session_of
+from xdpctl.cli.base import SECONDS, NumberRange, session_of
 from xdpctl.cli.documents import Document, write_json
 from xdpctl.cli.lab_command import LabCommand
 from xdpctl.cli.lab_names import HostName, complete_beside, find_beside
@@ -67,7 +67,7 @@ _DEFAULT_INTERFACE = "eth0"
 @click.option(
     "--seconds",
     metavar="S",
-    type=DURATION_S,
+    type=SECONDS,
     help="End after so many seconds.",
 )
 @click.option("--seed", metavar="N", type=click.IntRange(0, 2**64 - 1), default=0, help="Of flows.")

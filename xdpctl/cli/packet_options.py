@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import click
 
-from xdpctl.cli.base import DURATION_S
+from xdpctl.cli.base import SECONDS
 from xdpctl.cli.field_options import field_options, value_of
 from xdpctl.datapath.interfaces import Interface
 from xdpctl.datapath.sampling import BYTES_MAX, ONE_IN_MAX, Wanted
@@ -43,7 +43,7 @@ _OPTIONS = (
     click.option(
         "--seconds",
         metavar="S",
-        type=DURATION_S,
+        type=SECONDS,
         help="End after S seconds.",
     ),
 )
