@@ -113,6 +113,7 @@ def test_verb_that_is_like_nothing_is_answered_with_where_to_look() -> None:
         (["lab", "down", "x", "--all"], "name a lab, or say --all"),
         (["lab", "exec", "nowhere", "--", "true"], "nowhere: no lab has such a host"),
         (["lab", "exec"], "Missing argument 'HOST'"),
+        (["lab", "send", "--rate", "1e-300", "nowhere", "udp"], "1e-300 is not in the range"),
         (["lab", "capture", "nowhere", "eth0", "-w", "x"], "nowhere: no lab has such a host"),
         (["stats", "lo", "lo", "--per-cup"], "No such option"),
     ],
