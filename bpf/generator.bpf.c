@@ -15,6 +15,9 @@
 #define FRAME_BYTES_MAX 3328
 #define EDITS_MAX	3
 
+/* Up to here words are copied one by one, in 10 to 20 ns; bpf_xdp_store_bytes takes 80 for any. */
+#define WORDS_MAX 16
+
 /* Bits of the 16-bit word at `offset` that become random; a mask of 0 is for no edit. Checksums
  * that cover the word are at those offsets, where an offset is not 0. */
 struct edit {
@@ -29,7 +32,7 @@ struct frame {
 	__u8 numbered; /* whether the source MAC address carries the frame's number */
 	__u8 udp;
 	struct edit edits[EDITS_MAX];
-	__u8 bytes[FRAME_BYTES_MAX];
+	__u8 bytes[FRAME_BYTES_MAX] __attribute__((aligned(sizeof(__u64))));
 };
 
 struct {
@@ -53,6 +56,28 @@ static __always_inline __u64 random_bits(__u64 number)
 	bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
 	bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
 	return bits ^ (bits >> 31);
+}
+
+/* The frame's bytes, `length` of them, of which there are at least an Ethernet header's, into a
+ * packet of that length. The last word overlaps the one before where the length is no multiple. */
+static __always_inline bool copy(struct xdp_md *ctx, struct frame *frame, __u32 length)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 last = (length - sizeof(__u64)) & (WORDS_MAX * sizeof(__u64) - 1);
+	__u64 *to = data, *from = (void *)frame->bytes;
+
+	if (length > WORDS_MAX * sizeof(__u64))
+		return !bpf_xdp_store_bytes(ctx, 0, frame->bytes, length);
+#pragma unroll
+	for (int i = 0; i < WORDS_MAX; i++) {
+		if ((void *)(to + i + 1) > end)
+			break;
+		to[i] = from[i];
+	}
+	if (data + last + sizeof(__u64) > end)
+		return false;
+	*(__u64 *)(data + last) = *(__u64 *)(frame->bytes + last);
+	return true;
 }
 
 /* A 16-bit word of the frame, or NULL where it ends before. */
@@ -125,7 +150,7 @@ int generator(struct xdp_md *ctx)
 	/* The page may hold what an earlier frame, or its receiver, left in it. */
 	if (length != room && bpf_xdp_adjust_tail(ctx, (int)length - (int)room))
 		return XDP_ABORTED;
-	if (bpf_xdp_store_bytes(ctx, 0, frame->bytes, length))
+	if (!copy(ctx, frame, length))
 		return XDP_ABORTED;
 	if (frame->numbered)
 		write_number(ctx, number);

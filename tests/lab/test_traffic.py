@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from scapy.utils import PcapNgWriter, PcapWriter
 
 from netns_lab import Host, InvalidValueError, SendError, UnknownInterfaceError, topology, traffic
 from netns_lab.fixtures import Pair
-from netns_lab.generate import TABLE_FRAMES
+from netns_lab.generate import TABLE_FRAMES, generate
 from netns_lab.profiles import PROFILES, frames_of
 from netns_lab.topology import Topology
 from tests.forked import forked
@@ -235,6 +236,17 @@ def test_a_file_is_sent_once_and_as_it_is(
     assert (sent["packets"], sent["bytes"]) == (count, sum(map(len, frames)))
 
 
+def test_a_frame_of_any_length_is_sent_as_it_is(pair: Pair) -> None:
+    """Short ones are copied by the word, longer ones by the kernel; a short one follows a long."""
+    lengths = [*range(14, 270), *range(269, 13, -1)]
+    head = eth(0x88B5)  # local experimental (IEEE 802, 9.2.3)
+    frames = [head + Random(i).randbytes(length - len(head)) for i, length in enumerate(lengths)]
+    with pair.right.capture("eth0") as capture:
+        sent = pair.left.generate("eth0", frames, vary=False)
+        assert capture.wait(len(frames)) == frames
+    assert sent.packets == len(frames)
+
+
 @pytest.mark.parametrize("size", [3, TABLE_FRAMES + 10])
 def test_a_file_is_sent_again_until_there_were_enough(
     standing: StandingPair, tmp_path: Path, size: int
@@ -305,6 +317,8 @@ def test_an_interface_that_is_down_is_refused_in_a_line(standing: StandingPair) 
         standing.left.generate("lo", numbered(1), count=1)
     with pytest.raises(UnknownInterfaceError, match="/a: eth9: no such interface$"):
         standing.left.generate("eth9", numbered(1), count=1)
+    with pytest.raises(UnknownInterfaceError, match="^eth9: no such interface$"):
+        standing.left.call(generate, "eth9", numbered(1), count=1)
     nowhere = lab_send(standing.left, "udp", "--interface", "eth9")
     assert nowhere.returncode == 3
     assert nowhere.stderr.splitlines()[0].endswith("a: eth9: no such interface")
