@@ -61,7 +61,12 @@ def until(condition: Callable[[], bool]) -> None:
 def children() -> set[int]:
     """The processes that this one has started and that are not reaped."""
     tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in tasks:
+        # A thread may have ended meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
 
 
 def holder_pid(netns_path: str) -> int:
