@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from netns_lab.errors import SendError
 from netns_lab.generator import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Generator
@@ -25,9 +25,16 @@ _VLAN_ETHERTYPES = (b"\x81\x00", b"\x88\xa8")
 _PATIENCE_S = 1.0
 _POLL_INTERVAL_S = 0.001
 
-
 Entry = tuple[str, bytes]
 """What the caller calls a frame, and the frame."""
+
+
+class Stop(Protocol):
+    """Such as a threading.Event, which no signal handler may set, though: it may wait for ever."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, seconds: float, /) -> bool: ...
 
 
 class Tally(NamedTuple):
@@ -81,7 +88,7 @@ def generate(
     vary: bool = True,
     label: Callable[[bytes], str] = lambda frame: "all",
     on_progress: Callable[[int, float], object] = lambda packets, seconds: None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
     subject: str = "",
 ) -> Sent:
     """Sends frames from a veth of the calling thread's namespace, as fast as one CPU can or at
@@ -193,7 +200,7 @@ class _Run:
         count: int | None,
         rate_pps: float | None,
         seconds: float | None,
-        stop: threading.Event,
+        stop: Stop,
         on_progress: Callable[[int, float], object],
     ) -> None:
         self._generator = generator

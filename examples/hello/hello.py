@@ -31,7 +31,7 @@ def main() -> None:
         with there.attach(), RingBuffer(obj.maps.events.fd, show) as ring:
             print(f"     pid  comm            filename  ({tracepoint(there.section)})")
             while True:
-                ring.poll()
+                ring.poll(100)  # Ctrl-C right before a wait without end would not end it
 
 
 def tracepoint(section: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import select
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from xdpctl.cli.packet_options import Choice
     from xdpctl.datapath.sampling import Sample
     from xdpctl.observe.packets import PacketSource
+
+_STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+_POLL_SECONDS_MAX = 3600.0  # poll(2) takes milliseconds as an int; whoever waits longer looks again
 
 
 @contextmanager
@@ -60,24 +64,65 @@ def print_gone(error: XdpctlError) -> None:
     print(f"xdpctl: {printable(error.message)} any more", file=sys.stderr)
 
 
+class Stop:
+    """Set by the signals of stop_signals(), to be asked or waited for by the main thread.
+
+    It is no threading.Event because a handler runs in the midst of whatever the main thread does:
+    within an Event's wait(), its set() would wait for a lock which that thread itself holds, for
+    ever. What wakes wait() is a byte that C writes when the signal comes (signal.set_wakeup_fd), so
+    that none is missed between a look and the sleep, either.
+    """
+
+    def __init__(self, wakeup: int) -> None:
+        """
+        Args:
+            wakeup: the end that is read of a pipe, which blocks nobody, for the signals' numbers.
+        """
+        self._wakeup = wakeup
+        self._poll = select.poll()
+        self._poll.register(wakeup, select.POLLIN)
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def wait(self, seconds: float = math.inf) -> bool:
+        """Whether it is set before so many seconds are over."""
+        end_s = time.monotonic() + seconds
+        while not self._set:
+            left_s = min(end_s - time.monotonic(), _POLL_SECONDS_MAX)
+            if self._poll.poll(max(0, math.ceil(left_s * 1000))):
+                # The handler may not have run yet. Other handlers' signals have bytes here, too.
+                self._set |= not _STOP_SIGNALS.isdisjoint(os.read(self._wakeup, 4096))
+            elif end_s <= time.monotonic():
+                break
+        return self._set
+
+
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set, instead of ending us in the middle
-    of something."""
-    stop = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
-    try:
+def stop_signals() -> Iterator[Stop]:
+    """What Ctrl-C, SIGTERM and a closed terminal set, instead of ending us in the middle of
+    something."""
+    with ExitStack() as stack:
+        ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for end in ends:
+            stack.callback(os.close, end)
+        stop = Stop(ends[0])
+        wakeup = signal.set_wakeup_fd(ends[1], warn_on_full_buffer=False)
+        stack.callback(signal.set_wakeup_fd, wakeup)
+        for number in _STOP_SIGNALS:
+            handler = signal.signal(number, lambda *_: stop.set())
+            stack.callback(signal.signal, number, handler)
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def watch(
     interfaces: Sequence[Interface],
     seconds: float,
-    stop: threading.Event,
+    stop: Stop,
     show: Callable[[list[Interval]], None],
     count: int | None = None,
 ) -> None:

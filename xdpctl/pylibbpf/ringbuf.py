@@ -38,6 +38,10 @@ class RingBuffer(Owner):
     def poll(self, timeout_ms: int = -1) -> int:
         """Wait until there are samples, hand them over, and return how many there were.
 
+        Args:
+            timeout_ms: how long at most; -1: without end, which a signal that comes right before
+                the wait does not end, either, until there are samples.
+
         Raises:
             BpfError: EINTR when a signal came.
         """
