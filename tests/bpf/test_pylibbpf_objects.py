@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Any
 import pytest
 
 from tests.bpf.conftest import Open
+from tests.interrupting import signal_at_instruction
 from xdpctl.pylibbpf import BpfError, Map, MapType, Object, map_ids
+from xdpctl.pylibbpf._lib import lib
+from xdpctl.pylibbpf.callbacks import Callback
 from xdpctl.pylibbpf.maps import F_MMAPABLE
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
@@ -256,3 +260,29 @@ def test_an_object_that_is_forgotten_warns_and_is_closed(compiled: Callable[[str
     with pytest.warns(ResourceWarning, match="unclosed object globals"):
         del obj
         gc.collect()
+
+
+@pytest.mark.parametrize("way", ["open", "load"])
+def test_ctrl_c_while_libbpf_tells_of_its_work_is_raised(
+    compiled: Callable[[str], Path],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    callback, instructions = Callback._call.__code__, range(1, 60)
+    closed: list[int] = []
+    close = lib.bpf_object__close
+    monkeypatch.setattr(lib, "bpf_object__close", lambda each: (closed.append(each), close(each)))
+    for instruction in instructions:
+        with ExitStack() as stack:
+            if way == "load":
+                obj = stack.enter_context(Object.open(compiled("maps")))
+            stack.enter_context(pytest.raises(KeyboardInterrupt))
+            sent = stack.enter_context(signal_at_instruction(signal.SIGINT, instruction, callback))
+            if way == "load":
+                obj.load()
+            else:
+                Object.open(compiled("maps"))
+        assert sent.came
+    assert len(closed) == len(instructions)
+    assert capfd.readouterr().err == ""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import signal
 import struct
+import sys
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
 from tests.bpf.conftest import Open
+from tests.interrupting import signal_at_instruction
 from xdpctl.pylibbpf import BpfError, Object, RingBuffer
+from xdpctl.pylibbpf.callbacks import Callback
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -94,6 +98,41 @@ def test_what_the_callback_raises_is_raised_and_the_rest_kept(
         assert received == expected(0, 3)
         assert take() == 7
     assert received == expected(0, 10)
+
+
+def test_ctrl_c_at_any_instruction_of_the_callback_ends_the_poll_and_loses_one_sample_at_most(
+    obj: Object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    received: list[bytes] = []
+
+    def receive(sample: bytes) -> None:
+        received.append(sample)
+
+    with RingBuffer(obj.maps.samples.fd, receive) as ring:
+        for instruction in count(1):
+            start = obj.bss.sent
+            send(obj, 5)
+            received.clear()
+            hook = sys.unraisablehook
+            with signal_at_instruction(signal.SIGINT, instruction, Callback._call.__code__) as sent:
+                try:
+                    assert ring.consume() == 5
+                except KeyboardInterrupt:
+                    assert sent.came
+                else:
+                    assert not sent.came, instruction
+            assert sys.unraisablehook is hook
+            if instruction == 1:  # on entry to the first call: C goes on to the next
+                assert len(received) <= 1
+            ring.consume()
+            every = expected(start, start + 5)
+            lost = [each for each in every if each not in received]
+            assert len(lost) <= sent.came, instruction
+            assert received == [each for each in every if each not in lost]
+            if not sent.came:
+                break
+    assert instruction > 50
+    assert capfd.readouterr().err == ""
 
 
 def test_only_a_ring_buffer_is_read(loaded: Open, obj: Object) -> None:

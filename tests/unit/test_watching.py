@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import Any
+from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
+from tests.interrupting import signal_at_instruction, signal_before
 from xdpctl.cli.watching import stop_signals
 
 
@@ -28,72 +27,23 @@ def no_hang() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def send(number: int) -> None:
-    os.kill(os.getpid(), number)
-
-
-def at_instruction(wanted: int, act: Callable[[], None]) -> Callable[..., Any]:
-    """A trace function that acts at the Nth instruction that Python executes, in whatever frame."""
-    seen = 0
-
-    def trace(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any]:
-        nonlocal seen
-        frame.f_trace_opcodes = True
-        seen += 1
-        if seen == wanted:
-            act()
-        return trace
-
-    return trace
-
-
-def at_poll(act: Callable[[], None]) -> Callable[..., None]:
-    """A profile function that acts when it is decided to sleep, once, and right before it."""
-    times = 0
-
-    def profile(_frame: FrameType, event: str, function: Any) -> None:
-        nonlocal times
-        if event == "c_call" and function.__name__ == "poll":
-            times += 1
-            if times == 1:
-                act()
-
-    return profile
-
-
 def test_a_signal_at_any_instruction_of_waiting_stops() -> None:
-    came = True
-    instructions = 0
-    while came:
-        came = False
-        instructions += 1
-
-        def interrupt() -> None:
-            nonlocal came
-            came = True
-            send(signal.SIGINT)
-
+    for instruction in count(1):
         with stop_signals() as stop:
-            tracing = sys.gettrace()
-            sys.settrace(at_instruction(instructions, interrupt))
-            try:
+            with signal_at_instruction(signal.SIGINT, instruction) as moment:
                 stop.wait(0.001)
-            finally:
-                sys.settrace(tracing)
-            assert stop.is_set() == stop.wait(0) == came, instructions
-    assert instructions > 20
+            assert stop.is_set() == stop.wait(0) == moment.came, instruction
+        if not moment.came:
+            break
+    assert instruction > 20
 
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e12, 1000])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_right_before_the_sleep_ends_it(number: int, seconds: float) -> None:
     with stop_signals() as stop:
-        profiling = sys.getprofile()
-        sys.setprofile(at_poll(lambda: send(number)))
-        try:
+        with signal_before(number, "poll"):
             assert stop.wait(seconds)
-        finally:
-            sys.setprofile(profiling)
         assert stop.is_set()
 
 
@@ -103,12 +53,8 @@ def test_another_signal_neither_ends_nor_shortens_the_wait() -> None:
     start_s = time.monotonic()
     try:
         with stop_signals() as stop:
-            profiling = sys.getprofile()
-            sys.setprofile(at_poll(lambda: send(signal.SIGUSR1)))
-            try:
+            with signal_before(signal.SIGUSR1, "poll"):
                 assert not stop.wait(0.25)
-            finally:
-                sys.setprofile(profiling)
             assert time.monotonic() - start_s >= 0.25
             assert len(came) == 1
             assert not stop.is_set()

@@ -13,6 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from xdpctl.pylibbpf.callbacks import Callback
 from xdpctl.pylibbpf.errors import LibraryError, from_failed_call
 
 SONAME = "libbpf.so.1"
@@ -30,10 +31,19 @@ class Fails(Enum):
 
 
 class Signature(NamedTuple):
+    """A C function.
+
+    Attributes:
+        prints: it has messages for us even where it succeeds: a signal may come as we take one.
+        undo: the C function that frees what it returns.
+    """
+
     name: str
     restype: Any
     argtypes: tuple[Any, ...]
     fails: Fails
+    prints: bool = False
+    undo: str = ""
 
 
 _p, _s, _i, _u, _z, _b = ct.c_void_p, ct.c_char_p, ct.c_int, ct.c_uint32, ct.c_size_t, ct.c_bool
@@ -49,8 +59,8 @@ _SIGNATURES = (
     Signature("libbpf_strerror", _i, (_i, _p, _z), Fails.NEVER),
     Signature("libbpf_num_possible_cpus", _i, (), Fails.NEGATIVE),
     # objects
-    Signature("bpf_object__open_mem", _p, (_p, _z, _p), Fails.NULL),
-    Signature("bpf_object__load", _i, (_p,), Fails.NEGATIVE),
+    Signature("bpf_object__open_mem", _p, (_p, _z, _p), Fails.NULL, True, "bpf_object__close"),
+    Signature("bpf_object__load", _i, (_p,), Fails.NEGATIVE, True),
     Signature("bpf_object__close", None, (_p,), Fails.NEVER),
     Signature("bpf_object__btf", _p, (_p,), Fails.NEVER),
     Signature("btf__raw_data", _p, (_p, _up), Fails.NULL),
@@ -161,10 +171,10 @@ class Library:
                 libc.free(text)
             return 0
 
-        self._keep = _PRINT_FN(keep)  # libbpf holds it for as long as the process lives
+        self._keep = Callback(_PRINT_FN, keep)  # libbpf holds it for as long as the process lives
         cdll.libbpf_set_print.argtypes = (_PRINT_FN,)
         cdll.libbpf_set_print.restype = _p
-        cdll.libbpf_set_print(self._keep)
+        cdll.libbpf_set_print(self._keep.pointer)
 
     def __getattr__(self, name: str) -> Function:
         signature = self._signatures.get(name)
@@ -176,9 +186,25 @@ class Library:
             raise LibraryError(f"this libbpf has no {name}()", _INSTALL_HINT) from None
         c_function.restype = signature.restype
         c_function.argtypes = signature.argtypes
+        if signature.prints:
+            c_function = self._raising(c_function, signature)
         function = self._checked(c_function, signature)
         setattr(self, name, function)
         return function
+
+    def _raising(self, c_function: Function, signature: Signature) -> Function:
+        def call(*arguments: Any) -> Any:
+            result = None
+            try:
+                with self._keep.raising():
+                    result = c_function(*arguments)
+            except BaseException:
+                if result and signature.undo:
+                    getattr(self, signature.undo)(result)
+                raise
+            return result
+
+        return call
 
     def _checked(self, c_function: Function, signature: Signature) -> Function:
         if signature.fails is Fails.NEVER:

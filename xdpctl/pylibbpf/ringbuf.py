@@ -6,6 +6,7 @@ import ctypes as ct
 from collections.abc import Callable
 
 from xdpctl.pylibbpf._lib import RING_BUFFER_SAMPLE_FN, lib
+from xdpctl.pylibbpf.callbacks import Callback
 from xdpctl.pylibbpf.fd import Owner
 
 
@@ -22,17 +23,13 @@ class RingBuffer(Owner):
 
     def __init__(self, map_fd: int, on_sample: Callable[[bytes], None]) -> None:
         self._on_sample = on_sample
-        self._error: BaseException | None = None
         self._in_use = False
-        self._callback = RING_BUFFER_SAMPLE_FN(self._sample)  # libbpf holds it until freed
-        self._pointer: int = lib.ring_buffer__new(map_fd, self._callback, None, None)
+        # libbpf holds it until freed.
+        self._callback = Callback(RING_BUFFER_SAMPLE_FN, self._sample)
+        self._pointer: int = lib.ring_buffer__new(map_fd, self._callback.pointer, None, None)
 
     def _sample(self, _context: int, data: int, size: int) -> int:
-        try:
-            self._on_sample(ct.string_at(data, size))
-        except BaseException as error:  # C has no exceptions: carry it around the call
-            self._error = error
-            return -1
+        self._on_sample(ct.string_at(data, size))
         return 0
 
     def poll(self, timeout_ms: int = -1) -> int:
@@ -57,12 +54,10 @@ class RingBuffer(Owner):
         self._refuse_in_use()
         self._in_use = True
         try:
-            return call(*arguments, subject="ring buffer")
+            with self._callback.raising():
+                return call(*arguments, subject="ring buffer")
         finally:
             self._in_use = False
-            error, self._error = self._error, None
-            if error is not None:
-                raise error
 
     def _refuse_in_use(self) -> None:
         if self._in_use:
