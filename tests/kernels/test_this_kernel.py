@@ -60,6 +60,22 @@ def test_frames_on_a_wire_are_counted_as_described(mode: RequestedMode) -> None:
             assert occupants(interface) == ()
 
 
+@pytest.mark.parametrize("mode", [RequestedMode.DRIVER, RequestedMode.SKB])
+def test_generated_frames_are_counted_as_described(mode: RequestedMode) -> None:
+    frames = [packet.frame for packet in PACKETS if 14 <= len(packet.frame) <= 1514]
+    rounds = 20
+    with Lab() as lab:
+        left, right = lab.hosts("left", "right")
+        lab.link(left, right)
+        with inside_namespace(right.netns_path):
+            interface = find_interface("eth0")
+            attach(interface, mode)
+            sent = left.generate("eth0", frames, count=rounds * len(frames), vary=False)
+            assert (sent.packets, sent.lost) == (rounds * len(frames), 0)
+            with Reader(interface) as reader:
+                assert_counted(reader.snapshot(), frames * rounds)
+
+
 @pytest.mark.parametrize(
     ("make", "rules"),
     [(ruleset, 1), (ruleset, 5), (ruleset, 64), (ruleset, 1000), (deep_ruleset, 500)],
