@@ -40,10 +40,10 @@ def packets_of(
 
     deadline = None if choice.seconds is None else time.monotonic() + choice.seconds
     with (
+        stop_signals() as stop,
         PacketSource(
             interface, choice.wanted, choice.packet_filter, ring_bytes=ring_bytes
         ) as source,
-        stop_signals() as stop,
     ):
 
         def wait(seconds: float) -> bool:
