@@ -7,12 +7,13 @@ program.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 
 import pytest
 
-from netns_lab import Lab
+from netns_lab import Host, Lab
 from tests.bpf.counting import PASS, bench
 from tests.bpf.test_classifier import agree
 from tests.bpf.test_expiry import expired_ones_are_passed_over
@@ -22,7 +23,7 @@ from tests.edges import deep_ruleset, frame, moments, ruleset
 from tests.oracle import parse
 from tests.packets import PACKETS
 from xdpctl.datapath.hook import RequestedMode, attach, detach, occupants
-from xdpctl.datapath.interfaces import find_interface, inside_namespace
+from xdpctl.datapath.interfaces import Interface, find_interface, inside_namespace
 from xdpctl.datapath.snapshot import Reader, Snapshot
 from xdpctl.protocols import protocol_name
 from xdpctl.pylibbpf import xdp_context
@@ -43,37 +44,39 @@ def test_packet_table_is_counted_as_described() -> None:
                 assert counted.malformed == ({packet.reason: 1} if packet.reason else {})
 
 
-@pytest.mark.parametrize("mode", [RequestedMode.DRIVER, RequestedMode.SKB])
-def test_frames_on_a_wire_are_counted_as_described(mode: RequestedMode) -> None:
-    frames = [packet.frame for packet in PACKETS if len(packet.frame) <= 1514]
+@contextmanager
+def attached(mode: RequestedMode) -> Iterator[tuple[Host, Interface]]:
+    """A host, and the interface at its link's other end that we are attached to and inside of."""
     with Lab() as lab:
         left, right = lab.hosts("left", "right")
         lab.link(left, right)
         with inside_namespace(right.netns_path):
             interface = find_interface("eth0")
             attach(interface, mode)
-            left.send("eth0", frames)
-            with Reader(interface) as reader:
-                assert_counted(reader.snapshot(), frames)
-            (gone,) = detach(interface)
-            assert gone.ours and gone.mode is mode.value
-            assert occupants(interface) == ()
+            yield left, interface
+
+
+@pytest.mark.parametrize("mode", [RequestedMode.DRIVER, RequestedMode.SKB])
+def test_frames_on_a_wire_are_counted_as_described(mode: RequestedMode) -> None:
+    frames = [packet.frame for packet in PACKETS if len(packet.frame) <= 1514]
+    with attached(mode) as (left, interface):
+        left.send("eth0", frames)
+        with Reader(interface) as reader:
+            assert_counted(reader.snapshot(), frames)
+        (gone,) = detach(interface)
+        assert gone.ours and gone.mode is mode.value
+        assert occupants(interface) == ()
 
 
 @pytest.mark.parametrize("mode", [RequestedMode.DRIVER, RequestedMode.SKB])
 def test_generated_frames_are_counted_as_described(mode: RequestedMode) -> None:
     frames = [packet.frame for packet in PACKETS if 14 <= len(packet.frame) <= 1514]
     rounds = 20
-    with Lab() as lab:
-        left, right = lab.hosts("left", "right")
-        lab.link(left, right)
-        with inside_namespace(right.netns_path):
-            interface = find_interface("eth0")
-            attach(interface, mode)
-            sent = left.generate("eth0", frames, count=rounds * len(frames), vary=False)
-            assert (sent.packets, sent.lost) == (rounds * len(frames), 0)
-            with Reader(interface) as reader:
-                assert_counted(reader.snapshot(), frames * rounds)
+    with attached(mode) as (left, interface):
+        sent = left.generate("eth0", frames, count=rounds * len(frames), vary=False)
+        assert (sent.packets, sent.lost) == (rounds * len(frames), 0)
+        with Reader(interface) as reader:
+            assert_counted(reader.snapshot(), frames * rounds)
 
 
 @pytest.mark.parametrize(
